@@ -1,0 +1,41 @@
+# Everything a newcomer types. Paths are relative, so that the checkout may lie in a folder with a space in its name.
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+BUILT  := $(VENV)/.built
+
+.PHONY: run test check format docs bench clean help
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 10
+
+run: $(BUILT)  ## Build, make a demo site under ./var, serve it on 127.0.0.1:2525
+	@exec $(RUN) -m fastsmtp serve --dev
+
+test: $(BUILT)  ## Everything that guards main: lint, types and all tests
+	$(RUN) -m pytest
+
+check: $(BUILT)  ## Lint and types only
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+
+format: $(BUILT)  ## Put the sources in their form
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+docs: $(BUILT)  ## Write the generated parts of docs/
+	$(RUN) -m fastsmtp.config.document > docs/configuration.md
+
+bench: $(BUILT)  ## CPU per message beside aiosmtpd, on this machine
+	$(RUN) bench/against_aiosmtpd.py
+
+clean:  ## Remove what was built (not ./var)
+	rm -rf $(VENV) build dist *.egg-info fastsmtp/_*.c fastsmtp/_*.so
+
+# The environment is ready when this file is newer than what it was made from.
+$(BUILT): pyproject.toml setup.py constraints.txt $(wildcard fastsmtp/*.pyx fastsmtp/*.pxd fastsmtp/*.pxi)
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(BUILT)
