@@ -1,0 +1,36 @@
+"""What can go wrong, as a tree:
+
+FastsmtpError
+├── ConfigurationError   the operator can mend it: file, key, what was wrong, what would be right
+│   └── PluginLoadError  a `[[plugin]]` entry that does not give a plugin
+├── StartError           a correct configuration met a machine that refuses (port taken, no permission)
+└── DirectoryError       the directory could not answer; the client hears 451, never 550
+"""
+
+from collections.abc import Sequence
+
+__all__ = ["ConfigurationError", "DirectoryError", "FastsmtpError", "PluginLoadError", "StartError"]
+
+
+class FastsmtpError(Exception):
+    """The root: anything that fastsmtp raises on purpose."""
+
+
+class ConfigurationError(FastsmtpError):
+    """The configuration is wrong; `problems` has one sentence for each fault, all of them at once."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginLoadError(ConfigurationError):
+    """A plugin that the configuration names is not there, is not a plugin, or refuses its options."""
+
+
+class StartError(FastsmtpError):
+    """The server could not start although its configuration is fine (exit code 3)."""
+
+
+class DirectoryError(FastsmtpError):
+    """The directory is in trouble (database away, locked, broken): nobody knows whether the user exists."""

@@ -1,0 +1,152 @@
+"""The plugins of each stage in the order of the configuration: the first opinion wins.
+
+An answer that is there at once never makes a task; what has to wait becomes one coroutine for the rest of the stage.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from fastsmtp.pipeline.guard import AnyOpinion, Guard, ShadowGuard
+from fastsmtp.pipeline.loader import LoadedPlugin
+from fastsmtp.plugin import Address, Connection, Naughty, Reply, Stage, Transaction, Verdict
+from fastsmtp.ports import Clock
+from fastsmtp.smtp.record import Result
+from fastsmtp.stats import Stats
+
+__all__ = ["Chain", "Decision"]
+
+Decision: TypeAlias = tuple[Reply | None, Any]
+"""What a stage came to: the winning reply or None, and its subject, which at MAIL and RCPT may have been rewritten."""
+
+# Up to RCPT a naughty mark can wait for RCPT; later there is nothing left to wait for.
+_BEFORE_RCPT: Final = (Stage.CONNECT, Stage.HELLO, Stage.MAIL, Stage.VERB)
+
+
+class Chain:
+    """All hooks of all plugins, resolved once."""
+
+    def __init__(self, plugins: Iterable[LoadedPlugin], stats: Stats, clock: Clock) -> None:
+        hooks: dict[Stage, list[Guard]] = {}
+        for loaded in plugins:
+            guard = ShadowGuard if loaded.mode == "shadow" else Guard
+            for stage in loaded.stages:
+                hooks.setdefault(stage, []).append(guard(loaded, stage, stats, clock))
+        self._hooks = {stage: tuple(guards) for stage, guards in hooks.items()}
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def stages(self) -> frozenset[Stage]:
+        """The stages at which somebody has a hook."""
+        return frozenset(self._hooks)
+
+    def ask(self, stage: Stage, about: Connection | Transaction, *subject: Any) -> Decision | Awaitable[Decision]:
+        """What the plugins of this stage say to `subject`."""
+        return self._go_on(stage, 0, about, subject)
+
+    def _go_on(
+        self, stage: Stage, first: int, about: Connection | Transaction, subject: tuple[Any, ...]
+    ) -> Decision | Awaitable[Decision]:
+        guards = self._hooks.get(stage, ())
+        for index in range(first, len(guards)):
+            opinion = guards[index].call(about, *subject)
+            if opinion is None:
+                continue
+            if not isinstance(opinion, Reply | Naughty | Address | Mapping):
+                return self._wait(stage, index, about, subject, opinion)
+            reply, subject = self._weigh(guards[index], about, subject, opinion)
+            if reply is not None:
+                return reply, subject[0] if subject else None
+        return None, subject[0] if subject else None
+
+    async def _wait(
+        self,
+        stage: Stage,
+        index: int,
+        about: Connection | Transaction,
+        subject: tuple[Any, ...],
+        pending: Awaitable[AnyOpinion],
+    ) -> Decision:
+        opinion = await pending
+        if opinion is not None:
+            reply, subject = self._weigh(self._hooks[stage][index], about, subject, opinion)
+            if reply is not None:
+                return reply, subject[0] if subject else None
+        rest = self._go_on(stage, index + 1, about, subject)
+        return rest if isinstance(rest, tuple) else await rest
+
+    def _weigh(
+        self,
+        guard: Guard,
+        about: Connection | Transaction,
+        subject: tuple[Any, ...],
+        opinion: Reply | Naughty | Address | Mapping[Address, Reply],
+    ) -> tuple[Reply | None, tuple[Any, ...]]:
+        """What an opinion does: the reply that ends the stage (or None), and the subject to go on with."""
+        name, shadow = guard.loaded.name, guard.loaded.mode == "shadow"
+        connection, transaction = (about.connection, about) if isinstance(about, Transaction) else (about, None)
+        self.tell(Stage.VERDICT, Verdict(name, guard.stage, opinion, shadow, connection, transaction))
+        if shadow:
+            about.results.append(Result(name, "skip", f"shadow {guard.stage.label}: {describe(opinion)}"))
+            return None, subject
+        match opinion:
+            case Address():
+                return None, (opinion, *subject[1:])
+            case Naughty() if guard.stage in _BEFORE_RCPT:
+                if connection.naughty is None:
+                    connection.naughty, connection.naughty_by = opinion.reply, name
+                return None, subject
+            case Naughty():
+                # The recipients are there: postmaster's mail goes on, anybody else's ends here.
+                spared = transaction is not None and _only_postmaster(guard.stage, transaction, subject)
+                return None if spared else opinion.reply, subject
+            case Reply():
+                return opinion, subject
+            case _:
+                refusal = _strictest(opinion.values())
+                if refusal is not None:
+                    about.results.append(Result(name, "fail", describe(opinion)))
+                return refusal, subject
+
+    def tell(self, stage: Stage, *args: Any) -> None:
+        """Tell every plugin of the stage; whoever has to wait does so beside the dialogue."""
+        for guard in self._hooks.get(stage, ()):
+            pending = guard.call(*args)
+            if pending is not None and not isinstance(pending, Reply | Naughty | Address | Mapping):
+                task = asyncio.ensure_future(_finish(pending))
+                self._background.add(task)
+                task.add_done_callback(self._background.discard)
+
+    async def settle(self) -> None:
+        """Wait for what was told and is still being worked on (each within its plugin's timeout)."""
+        while self._background:
+            await asyncio.gather(*self._background)
+
+
+async def _finish(pending: Awaitable[AnyOpinion]) -> None:
+    await pending
+
+
+def describe(opinion: Reply | Naughty | Address | Mapping[Address, Reply]) -> str:
+    """An opinion in one line, for the record."""
+    match opinion:
+        case Naughty():
+            return f"naughty {opinion.reply}"
+        case Mapping():
+            return "; ".join(f"{address}: {reply}" for address, reply in opinion.items())
+        case Address():
+            return f"rewrite to <{opinion}>"
+        case _:
+            return str(opinion)
+
+
+def _only_postmaster(stage: Stage, transaction: Transaction, subject: tuple[Any, ...]) -> bool:
+    if stage is Stage.RCPT:
+        return isinstance(subject[0], Address) and subject[0].is_postmaster
+    return all(recipient.address.is_postmaster for recipient in transaction.recipients)
+
+
+def _strictest(opinions: Iterable[Reply]) -> Reply | None:
+    """One reply for all recipients: the first 5xx, else the first 4xx, else no opinion (see `on_message`)."""
+    refusals = [reply for reply in opinions if not reply.is_positive]
+    return next((reply for reply in refusals if reply.is_permanent), refusals[0] if refusals else None)

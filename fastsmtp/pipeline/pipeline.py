@@ -1,0 +1,177 @@
+"""Answers what a session asks: plugins first, then what is built in (the directory at RCPT, the store at the end)."""
+
+import logging
+from collections.abc import Awaitable
+from typing import Final
+
+from fastsmtp.errors import DirectoryError
+from fastsmtp.pipeline.chain import Chain, Decision
+from fastsmtp.plugin import Address, Connection, Recipient, Reply, Stage, Transaction
+from fastsmtp.ports import Directory, Found, MessageStore, NoDomain, Whereabouts
+from fastsmtp.smtp.effects import Answer, Ask, VerbLine
+from fastsmtp.smtp.replies import LOCAL_TROUBLE, RECIPIENT_OK, RELAYING_DENIED, USER_UNKNOWN
+from fastsmtp.stats import Stats
+
+__all__ = ["Pipeline"]
+
+_log = logging.getLogger("fastsmtp.pipeline")
+
+LOOKUPS: Final = ("found", "no_user", "no_domain", "trouble")
+
+
+class Pipeline:
+    """One per worker. `answer` returns the answer where it is known, and an awaitable where somebody has to wait."""
+
+    def __init__(self, chain: Chain, directory: Directory, store: MessageStore, stats: Stats) -> None:
+        self._chain = chain
+        self._directory = directory
+        self._store = store
+        self._cells = stats.cells
+        family = stats.counter(
+            "fastsmtp_lookups_total", "Recipients looked up in the directory, by what it said.", result=LOOKUPS
+        )
+        self._lookups = {result: stats.cell(family, result) for result in LOOKUPS}
+        self._rcpt_hooks = Stage.RCPT in chain.stages
+        self._queue_hooks = Stage.QUEUE in chain.stages
+        self._tells_end = bool({Stage.STORED, Stage.RESET} & chain.stages)
+
+    @property
+    def asks(self) -> frozenset[Stage]:
+        """The stages about which a session has to ask."""
+        return self._chain.stages | {Stage.RCPT, Stage.QUEUE}
+
+    def answer(self, ask: Ask, connection: Connection, transaction: Transaction | None) -> Answer | Awaitable[Answer]:
+        """What is to be said to this Ask. Nothing is raised, now or later."""
+        stage, subject = ask.stage, ask.subject
+        if transaction is not None:
+            if stage is Stage.RCPT and isinstance(subject, Address):
+                return self._rcpt(transaction, subject)
+            if stage is Stage.QUEUE:
+                return self._queue(transaction)
+            if stage is Stage.MAIL:
+                return self._mail(transaction, self._chain.ask(stage, transaction, subject))
+            if stage is Stage.DATA:
+                return _reply(self._chain.ask(stage, transaction))
+            if stage is Stage.HEADERS:
+                return _reply(self._chain.ask(stage, transaction, transaction.message.header))
+            if stage is Stage.MESSAGE:
+                return _reply(self._chain.ask(stage, transaction, transaction.message))
+        if isinstance(subject, VerbLine):
+            return _reply(self._chain.ask(stage, connection, subject.verb, subject.argument))
+        if subject is None:
+            return _reply(self._chain.ask(stage, connection))
+        return _reply(self._chain.ask(stage, connection, subject))
+
+    def ended(self, transaction: Transaction) -> None:
+        """A transaction is over: tell those who want to know."""
+        if not self._tells_end:
+            return
+        if transaction.outcome == "stored":
+            self._chain.tell(Stage.STORED, transaction, transaction.reply)
+        self._chain.tell(Stage.RESET, transaction)
+
+    def disconnected(self, connection: Connection) -> None:
+        """The client is gone."""
+        self._chain.tell(Stage.DISCONNECT, connection)
+
+    async def settle(self) -> None:
+        """Wait for plugins that were told something and are still at it."""
+        await self._chain.settle()
+
+    # --- MAIL --------------------------------------------------------------------------------------------------------
+
+    def _mail(self, transaction: Transaction, decision: Decision | Awaitable[Decision]) -> Answer | Awaitable[Answer]:
+        if not isinstance(decision, tuple):
+            return self._mail_later(transaction, decision)
+        reply, transaction.sender = decision
+        return reply
+
+    async def _mail_later(self, transaction: Transaction, pending: Awaitable[Decision]) -> Answer:
+        reply, transaction.sender = await pending
+        return reply
+
+    # --- RCPT --------------------------------------------------------------------------------------------------------
+
+    def _rcpt(self, transaction: Transaction, recipient: Address) -> Answer | Awaitable[Answer]:
+        connection = transaction.connection
+        if connection.naughty is not None and not recipient.is_postmaster:
+            return connection.naughty
+        if self._rcpt_hooks:
+            decision = self._chain.ask(Stage.RCPT, transaction, recipient)
+            if not isinstance(decision, tuple):
+                return self._rcpt_later(transaction, decision)
+            return self._rcpt_decided(transaction, decision)
+        return self._locate(transaction, recipient, None)
+
+    async def _rcpt_later(self, transaction: Transaction, pending: Awaitable[Decision]) -> Answer:
+        answer = self._rcpt_decided(transaction, await pending)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    def _rcpt_decided(self, transaction: Transaction, decision: Decision) -> Answer | Awaitable[Answer]:
+        reply, recipient = decision
+        if reply is not None and not reply.is_positive:
+            return reply
+        return self._locate(transaction, recipient, reply)
+
+    def _locate(
+        self, transaction: Transaction, recipient: Address, accepted: Reply | None
+    ) -> Answer | Awaitable[Answer]:
+        try:
+            whereabouts = self._directory.locate(recipient)
+        except DirectoryError as error:
+            return self._trouble(transaction, recipient, error)
+        if isinstance(whereabouts, Awaitable):
+            return self._locate_later(transaction, recipient, accepted, whereabouts)
+        return self._located(recipient, accepted, whereabouts)
+
+    async def _locate_later(
+        self, transaction: Transaction, recipient: Address, accepted: Reply | None, pending: Awaitable[Whereabouts]
+    ) -> Answer:
+        try:
+            whereabouts = await pending
+        except DirectoryError as error:
+            return self._trouble(transaction, recipient, error)
+        return self._located(recipient, accepted, whereabouts)
+
+    def _located(self, recipient: Address, accepted: Reply | None, whereabouts: Whereabouts) -> Answer:
+        if isinstance(whereabouts, Found):
+            self._cells[self._lookups["found"]] += 1
+            return Recipient(recipient, (whereabouts.domain, whereabouts.user), accepted or RECIPIENT_OK)
+        foreign = isinstance(whereabouts, NoDomain)
+        self._cells[self._lookups["no_domain" if foreign else "no_user"]] += 1
+        if accepted is not None:
+            return Recipient(recipient, None, accepted)
+        return RELAYING_DENIED if foreign else USER_UNKNOWN
+
+    def _trouble(self, transaction: Transaction, recipient: Address, error: DirectoryError) -> Reply:
+        """Nobody knows: the client shall come again, and an operator shall hear of it."""
+        self._cells[self._lookups["trouble"]] += 1
+        _log.error("directory trouble", extra={"id": transaction.id, "recipient": str(recipient), "error": str(error)})
+        return LOCAL_TROUBLE
+
+    # --- the end of the message --------------------------------------------------------------------------------------
+
+    def _queue(self, transaction: Transaction) -> Answer | Awaitable[Answer]:
+        if self._queue_hooks:
+            decision = self._chain.ask(Stage.QUEUE, transaction, transaction.message)
+            if not isinstance(decision, tuple):
+                return self._queue_later(transaction, decision)
+            if decision[0] is not None:
+                return decision[0]
+        return self._store.store(transaction)
+
+    async def _queue_later(self, transaction: Transaction, pending: Awaitable[Decision]) -> Answer:
+        reply, _ = await pending
+        if reply is not None:
+            return reply
+        stored = self._store.store(transaction)
+        return stored if isinstance(stored, Reply) else await stored
+
+
+def _reply(decision: Decision | Awaitable[Decision]) -> Answer | Awaitable[Answer]:
+    """What a stage says, now or later."""
+    return decision[0] if isinstance(decision, tuple) else _reply_later(decision)
+
+
+async def _reply_later(pending: Awaitable[Decision]) -> Answer:
+    return (await pending)[0]

@@ -1,0 +1,162 @@
+"""What the author of a plugin imports, and the whole contract: every hook, its moment, its arguments, its answers.
+
+A plugin overrides the hooks that it cares about; a hook that nobody overrides costs nothing. A hook returns its answer,
+or (being `async def`) something to await for it. No opinion is None; the first opinion of a stage wins.
+"""
+
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from fastsmtp.ports import Clock, Directory
+from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
+from fastsmtp.smtp.effects import Stage
+from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
+from fastsmtp.smtp.record import Outcome, Result
+from fastsmtp.smtp.replies import Reply, accept, defer, reject
+from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
+
+__all__ = [
+    "HEADER_FIELDS",
+    "Address",
+    "Connection",
+    "Header",
+    "Hello",
+    "Message",
+    "MessageOpinion",
+    "Naughty",
+    "NoOptions",
+    "Opinion",
+    "PathOpinion",
+    "Plugin",
+    "Recipient",
+    "Reply",
+    "Result",
+    "Services",
+    "Stage",
+    "Transaction",
+    "Verdict",
+    "accept",
+    "canonical_domain",
+    "defer",
+    "naughty",
+    "parse_mailbox",
+    "reject",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Naughty:
+    """A refusal kept for RCPT, where postmaster is still let through and the log learns sender and recipient."""
+
+    reply: Reply
+
+
+def naughty(reason: str, *, enhanced: str = "5.7.1", code: int = 550) -> Naughty:
+    """Mark the connection: its recipients will be refused with this reason, all but postmaster."""
+    return Naughty(Reply(code, enhanced, reason))
+
+
+Opinion: TypeAlias = Reply | Naughty | None
+PathOpinion: TypeAlias = Reply | Naughty | Address | None
+MessageOpinion: TypeAlias = Reply | Naughty | Mapping[Address, Reply] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """The options of a plugin that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a plugin is given when its worker starts."""
+
+    directory: Directory
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One answer of one plugin, as `on_verdict` sees it. `shadow`: it was recorded and not acted on."""
+
+    plugin: str
+    stage: Stage
+    opinion: Reply | Naughty | Address | Mapping[Address, Reply]
+    shadow: bool
+    connection: Connection
+    transaction: Transaction | None
+
+
+OptionsT = TypeVar("OptionsT")
+
+
+class Plugin(Generic[OptionsT]):
+    """Base of every plugin. `Plugin[Options]` names the dataclass that the `options` of its entry must fit.
+
+    One instance serves all connections of a worker: what belongs to one connection or transaction goes into its notes.
+    """
+
+    def __init__(self, options: OptionsT, name: str) -> None:
+        self.options = options
+        self.name = name
+        self.log = logging.getLogger(f"fastsmtp.plugin.{name}")
+
+    def record(self, about: Connection | Transaction, outcome: Outcome, evidence: str) -> None:
+        """Write a finding (`pass`, `fail`, `skip`, `error`) into the record that the log and other plugins read."""
+        about.results.append(Result(self.name, outcome, evidence))
+
+    async def start(self, services: Services) -> None:
+        """Before the first connection, once in each worker. An exception keeps the server from starting."""
+
+    async def stop(self) -> None:
+        """After the last connection."""
+
+    def on_connect(self, connection: Connection) -> Opinion | Awaitable[Opinion]:
+        """Before the banner. A refusal goes out in place of it (554, or 421 for a temporary one) and hangs up."""
+
+    def on_hello(self, connection: Connection, hello: Hello) -> Opinion | Awaitable[Opinion]:
+        """HELO or EHLO, not answered yet: `hello.offer()` and `hello.withdraw()` change what EHLO lists."""
+
+    def on_mail(self, txn: Transaction, sender: Address) -> PathOpinion | Awaitable[PathOpinion]:
+        """MAIL. An Address as the answer replaces the sender and lets the next plugin go on with it."""
+
+    def on_rcpt(self, txn: Transaction, recipient: Address) -> PathOpinion | Awaitable[PathOpinion]:
+        """RCPT, before the directory is asked. An Address as the answer replaces the recipient for the next plugin.
+
+        `accept()` takes a recipient whom the directory need not know; who gets the mail is then up to `on_queue`.
+        """
+
+    def on_data(self, txn: Transaction) -> Opinion | Awaitable[Opinion]:
+        """DATA, before the 354."""
+
+    def on_headers(self, txn: Transaction, header: Header) -> Opinion | Awaitable[Opinion]:
+        """The header is complete, the body is not read. A refusal is given at the end of data; nothing is kept."""
+
+    def on_message(self, txn: Transaction, message: Message) -> MessageOpinion | Awaitable[MessageOpinion]:
+        """The message is complete and not stored: the place for `message.add_header()`.
+
+        A mapping answers recipient by recipient. SMTP has one reply for all of them, so that a single refusal refuses
+        the message for everybody: nobody loses mail that its sender believes delivered.
+        """
+
+    def on_queue(self, txn: Transaction, message: Message) -> Opinion | Awaitable[Opinion]:
+        """Who takes the message: the first 2xx has it and has made it durable. Nobody: the Maildirs do."""
+
+    def on_stored(self, txn: Transaction, reply: Reply) -> Awaitable[None] | None:
+        """Told, not asked: the message was taken, the client has been told so."""
+
+    def on_reset(self, txn: Transaction) -> Awaitable[None] | None:
+        """Told: the transaction is over, whatever `txn.outcome` says."""
+
+    def on_disconnect(self, connection: Connection) -> Awaitable[None] | None:
+        """Told: the client is gone."""
+
+    def on_verb(self, connection: Connection, verb: str, argument: str) -> Opinion | Awaitable[Opinion]:
+        """A verb that the engine does not know, or VRFY, HELP, NOOP, QUIT. `verb` is in upper case."""
+
+    def on_verdict(self, verdict: Verdict) -> Awaitable[None] | None:
+        """Told: some plugin has answered something, at any stage."""
+
+
+AnyPlugin: TypeAlias = Plugin[Any]

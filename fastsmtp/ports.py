@@ -1,0 +1,79 @@
+"""What the policy layer needs from the world: backends implement these, plugins may ask for them."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.transaction import Transaction
+
+__all__ = ["Clock", "Directory", "Found", "MessageStore", "NoDomain", "NoUser", "Whereabouts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The mailbox of a recipient: the folder names below the mail root, canonical domain and folded user name."""
+
+    domain: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoUser:
+    """The domain is ours, the user is not there (or cannot receive)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoDomain:
+    """The domain is not ours (or not active)."""
+
+
+Whereabouts = Found | NoUser | NoDomain
+
+
+class Directory(Protocol):
+    """Who exists, and where does their mail go."""
+
+    def locate(self, address: Address) -> Whereabouts | Awaitable[Whereabouts]:
+        """Answer now where that is possible. Raises DirectoryError (now or when awaited) when nobody knows."""
+        ...
+
+    async def open(self) -> None:
+        """Connect; raises DirectoryError when the database cannot be used at all."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class MessageStore(Protocol):
+    """Takes a message for all of its recipients, or for none."""
+
+    def store(self, transaction: Transaction) -> Reply | Awaitable[Reply]:
+        """A 2xx reply once the message is in every mailbox as safely as the configuration asks, else a 4xx.
+
+        A future is better than a coroutine here: it costs no task.
+        """
+        ...
+
+    async def open(self) -> None:
+        """Get ready; raises StartError when the place for the mail cannot be used."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was given, then stop."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, so that tests can own it."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds that never go back."""
+        ...

@@ -1,0 +1,83 @@
+"""The arguments of commands, from bytes to meaning; a fault is the reply that the client hears."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastsmtp.smtp.address import Address, AddressError, parse_forward_path, parse_reverse_path
+from fastsmtp.smtp.extensions import MailParameters, ParameterError, parse_mail_parameters, parse_rcpt_parameters
+from fastsmtp.smtp.replies import (
+    BAD_HELLO,
+    BAD_MAIL_SYNTAX,
+    BAD_RCPT_SYNTAX,
+    BAD_RECIPIENT,
+    BAD_SENDER,
+    NEEDS_SMTPUTF8_RECIPIENT,
+    NEEDS_SMTPUTF8_SENDER,
+    Reply,
+)
+
+__all__ = ["CommandError", "Mail", "parse_hello", "parse_mail", "parse_rcpt"]
+
+# Spaces behind the colon are forbidden (RFC 5321 section 3.3) and common; they are harmless, so they are skipped.
+_match_from = re.compile(rb"FROM: *", re.IGNORECASE).match
+_match_to = re.compile(rb"TO: *", re.IGNORECASE).match
+# Whether a name is a good one is policy. Here it need only be one word that cannot do harm where it is shown.
+_match_hello = re.compile(rb"[\x21-\x7e]{1,255}\Z").match
+
+
+class CommandError(ValueError):
+    """The argument is wrong; `reply` says how."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+@dataclass(slots=True)
+class Mail:
+    """The argument of MAIL."""
+
+    sender: Address
+    parameters: MailParameters
+
+
+def parse_hello(argument: bytes) -> str:
+    """The name in HELO or EHLO. Raises CommandError."""
+    if not _match_hello(argument):
+        raise CommandError(BAD_HELLO)
+    return argument.decode("ascii")
+
+
+def parse_mail(argument: bytes, offered: Mapping[str, str]) -> Mail:
+    """`FROM:<reverse-path> [parameters]`; `offered` is what EHLO promised this client. Raises CommandError."""
+    found = _match_from(argument)
+    if found is None:
+        raise CommandError(BAD_MAIL_SYNTAX)
+    path = argument[found.end() :]
+    try:
+        sender, rest = parse_reverse_path(path, smtputf8=True)
+        parameters = parse_mail_parameters(rest, offered)
+    except AddressError:
+        raise CommandError(BAD_SENDER) from None
+    except ParameterError as error:
+        raise CommandError(error.reply) from None
+    # Only now is it known whether the parameter was there: it stands behind the address.
+    if not parameters.smtputf8 and not path.isascii():
+        raise CommandError(NEEDS_SMTPUTF8_SENDER)
+    return Mail(sender, parameters)
+
+
+def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Address:
+    """`TO:<forward-path> [parameters]`. Raises CommandError."""
+    found = _match_to(argument)
+    if found is None:
+        raise CommandError(BAD_RCPT_SYNTAX)
+    try:
+        recipient, rest = parse_forward_path(argument[found.end() :], smtputf8=smtputf8)
+        parse_rcpt_parameters(rest)
+    except AddressError as error:
+        raise CommandError(NEEDS_SMTPUTF8_RECIPIENT if error.needs_smtputf8 else BAD_RECIPIENT) from None
+    except ParameterError as error:
+        raise CommandError(error.reply) from None
+    return recipient

@@ -1,0 +1,32 @@
+"""Counting replies by verb and class: one addition into a cell that was looked up beforehand."""
+
+from fastsmtp.smtp.transitions import TRANSITIONS
+from fastsmtp.stats import Stats
+
+__all__ = ["ReplyCounter"]
+
+_CLASSES = ("2xx", "3xx", "4xx", "5xx")
+# What is answered without being a verb of the table, and what a client made up.
+_MOMENTS = ("connect", "message", "unknown", "bad_line", "timeout", "shutdown")
+
+
+class ReplyCounter:
+    """`fastsmtp_replies_total{verb, class}`; verbs that no table knows count as `unknown`, so labels stay few."""
+
+    __slots__ = ("_cells", "_first", "_unknown")
+
+    def __init__(self, stats: Stats) -> None:
+        verbs = sorted({verb.decode() for row in TRANSITIONS.values() for verb in row})
+        family = stats.counter(
+            "fastsmtp_replies_total",
+            "Replies sent, by the verb (or moment) that they answer and the class of their code.",
+            verb=[*verbs, *_MOMENTS],
+            class_=_CLASSES,
+        )
+        self._cells = stats.cells
+        self._first = {verb.encode(): stats.cell(family, verb, "2xx") - 2 for verb in (*verbs, *_MOMENTS)}
+        self._unknown = self._first[b"unknown"]
+
+    def count(self, verb: bytes, code: int) -> None:
+        """One reply with this code to this verb."""
+        self._cells[self._first.get(verb, self._unknown) + code // 100] += 1

@@ -1,0 +1,63 @@
+"""What a session asks of the world. It never calls up: it returns one of these and waits to be resumed."""
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.transaction import Hello, Recipient, Transaction
+
+__all__ = ["Answer", "Ask", "Effect", "Ended", "Stage", "VerbLine"]
+
+
+class Stage(enum.Enum):
+    """The steps of a connection at which somebody may have an opinion; the value is the hook's name."""
+
+    CONNECT = "on_connect"
+    HELLO = "on_hello"
+    MAIL = "on_mail"
+    RCPT = "on_rcpt"
+    DATA = "on_data"
+    HEADERS = "on_headers"
+    MESSAGE = "on_message"
+    QUEUE = "on_queue"
+    STORED = "on_stored"
+    RESET = "on_reset"
+    DISCONNECT = "on_disconnect"
+    VERB = "on_verb"
+    VERDICT = "on_verdict"
+
+    @property
+    def label(self) -> str:
+        """The name without `on_`: what metrics and tables show."""
+        return self.value.removeprefix("on_")
+
+
+@dataclass(frozen=True, slots=True)
+class VerbLine:
+    """A command for `on_verb`: the verb in upper case and the text behind it."""
+
+    verb: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody has to answer before the dialogue goes on: `Session.resume(answer)`."""
+
+    stage: Stage
+    subject: Hello | Address | VerbLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A transaction is over, for whatever reason (told, not asked: go on with `Session.advance()`)."""
+
+    transaction: Transaction
+
+
+Effect: TypeAlias = Ask | Ended
+
+Answer: TypeAlias = Reply | Recipient | None
+"""How an Ask is resumed: no opinion, a reply, or (RCPT) the recipient that was accepted."""

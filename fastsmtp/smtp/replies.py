@@ -1,0 +1,137 @@
+"""Every reply that the engine gives, each named once, with the bytes that go on the wire.
+
+Reply codes are RFC 5321 section 4.2, enhanced status codes RFC 3463 and the IANA registry that RFC 5248 opened.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+__all__ = ["REPLY_LINE_BYTES", "Reply", "accept", "defer", "reject"]
+
+REPLY_LINE_BYTES: Final = 512
+"""Longest reply line, code and CRLF included (RFC 5321 section 4.5.3.1.5)."""
+
+_ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}\Z")
+_UNSAFE = re.compile(r"[^\x20-\x7e]")
+
+
+def _line(text: str) -> str:
+    """One line of text for the wire: printable ASCII only (RFC 5321 section 4.2), whatever was echoed into it."""
+    return _UNSAFE.sub("?", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server says: a three-digit code, an enhanced status (or none) and text of one or more lines.
+
+    `text` is split at newlines; anything in it that is not printable ASCII goes out as `?`, and a line that would be
+    longer than 512 octets is cut, so that text from a stranger can be echoed. `closes` hangs up after the reply.
+
+    Raises ValueError for a code outside 200..599 or an enhanced status of another class than the code.
+    """
+
+    code: int
+    enhanced: str
+    text: str
+    closes: bool = False
+    wire: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.code <= 599:
+            raise ValueError(f"a reply code is 200 to 599, not {self.code}")
+        if self.enhanced and (not _ENHANCED.match(self.enhanced) or self.enhanced[0] != str(self.code)[0]):
+            raise ValueError(f"the enhanced status {self.enhanced!r} does not go with the code {self.code}")
+        prefix = f"{self.enhanced} " if self.enhanced else ""
+        room = REPLY_LINE_BYTES - len("250-\r\n") - len(prefix)
+        lines = [f"{prefix}{_line(line)[:room]}".rstrip() for line in self.text.split("\n")]
+        wire = "".join(f"{self.code}-{line}\r\n" for line in lines[:-1]) + f"{self.code} {lines[-1]}\r\n"
+        object.__setattr__(self, "wire", wire.encode("ascii"))
+
+    @property
+    def is_positive(self) -> bool:
+        """2xx or 3xx: the command did what it says."""
+        return self.code < 400
+
+    @property
+    def is_permanent(self) -> bool:
+        """5xx: the client should not try this again."""
+        return self.code >= 500
+
+    def hang_up(self) -> Self:
+        """The same reply, after which the server closes the connection."""
+        return type(self)(self.code, self.enhanced, self.text, closes=True)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enhanced} {self.text}" if self.enhanced else f"{self.code} {self.text}"
+
+
+def accept(text: str = "OK", *, enhanced: str = "2.0.0", code: int = 250) -> Reply:
+    """An answer that ends the stage: yes."""
+    return Reply(code, enhanced, text)
+
+
+def defer(enhanced: str, text: str, *, code: int = 450) -> Reply:
+    """An answer that ends the stage: not now, come again (4xx)."""
+    if not 400 <= code <= 499:
+        raise ValueError(f"defer() takes a code from 400 to 499, not {code}")
+    return Reply(code, enhanced, text)
+
+
+def reject(enhanced: str, text: str, *, code: int = 550) -> Reply:
+    """An answer that ends the stage: no, and never (5xx)."""
+    if not 500 <= code <= 599:
+        raise ValueError(f"reject() takes a code from 500 to 599, not {code}")
+    return Reply(code, enhanced, text)
+
+
+# Session (RFC 5321 sections 4.2.3 and 4.3.2)
+BYE: Final = Reply(221, "2.0.0", "Bye", closes=True)
+OK: Final = Reply(250, "2.0.0", "OK")
+SENDER_OK: Final = Reply(250, "2.1.0", "Sender OK")
+RECIPIENT_OK: Final = Reply(250, "2.1.5", "Recipient OK")
+FLUSHED: Final = Reply(250, "2.0.0", "Flushed")
+CANNOT_VRFY: Final = Reply(252, "2.5.0", "Cannot VRFY user, but will take a message for it and try")  # section 7.3
+START_DATA: Final = Reply(354, "", "End data with <CR><LF>.<CR><LF>")  # 3xx has no enhanced status (RFC 2034)
+
+# Syntax (RFC 5321 section 4.2.4)
+UNKNOWN_COMMAND: Final = Reply(500, "5.5.1", "Command not recognized")
+NOT_OFFERED: Final = Reply(502, "5.5.1", "Command not implemented here")
+LINE_TOO_LONG: Final = Reply(500, "5.5.2", "Command line too long")
+BAD_LINE_END: Final = Reply(500, "5.5.2", "Command lines end in <CR><LF>, and only there")
+BAD_BYTES: Final = Reply(501, "5.5.2", "Control characters in a command")
+NO_ARGUMENT: Final = Reply(501, "5.5.4", "This command takes no argument")
+NEEDS_ARGUMENT: Final = Reply(501, "5.5.4", "This command needs an argument")
+BAD_HELLO: Final = Reply(501, "5.5.4", "A HELO or EHLO names one domain or address literal")
+BAD_MAIL_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
+BAD_RCPT_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
+BAD_SENDER: Final = Reply(501, "5.1.7", "Bad sender address syntax")
+BAD_RECIPIENT: Final = Reply(501, "5.1.3", "Bad recipient address syntax")
+NEEDS_SMTPUTF8_SENDER: Final = Reply(553, "5.6.7", "This sender needs SMTPUTF8")  # RFC 6531 section 3.5
+NEEDS_SMTPUTF8_RECIPIENT: Final = Reply(553, "5.6.7", "This recipient needs SMTPUTF8 on MAIL")
+HTTP_SPOKEN: Final = Reply(421, "4.7.0", "This is SMTP, not HTTP", closes=True)
+
+# Order (RFC 5321 section 4.1.4)
+HELLO_FIRST: Final = Reply(503, "5.5.1", "Say HELO or EHLO first")
+MAIL_FIRST: Final = Reply(503, "5.5.1", "Need MAIL first")
+NESTED_MAIL: Final = Reply(503, "5.5.1", "A mail transaction is open already")
+NO_VALID_RECIPIENTS: Final = Reply(554, "5.5.1", "No valid recipients")  # section 3.3
+
+# Policy of the engine
+MESSAGE_TOO_BIG: Final = Reply(552, "5.3.4", "Message too big")  # RFC 1870 section 6
+BARE_NEWLINE: Final = Reply(550, "5.5.2", "Bare <CR> or <LF> in the message; lines end in <CR><LF>")
+TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Too many recipients")  # section 4.5.3.1.10
+TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "Too many errors", closes=True)
+TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2", "Too many connections, come again later", closes=True)
+SHUTTING_DOWN: Final = Reply(421, "4.3.2", "Shutting down, come again soon", closes=True)
+TIMED_OUT: Final = Reply(421, "4.4.2", "Waited too long for you", closes=True)
+USER_UNKNOWN: Final = Reply(550, "5.1.1", "No such user here")
+RELAYING_DENIED: Final = Reply(550, "5.7.1", "Relaying denied")
+LOCAL_TROUBLE: Final = Reply(451, "4.3.0", "Trouble on our side, try again later")  # never the text of an exception
+NOBODY_TOOK_IT: Final = Reply(451, "4.3.5", "Nobody here takes this message; try again later")
+
+# Storing: every one says that nothing was kept
+STORE_TROUBLE: Final = Reply(451, "4.3.0", "Could not store the message, try again later")
+STORE_MISCONFIGURED: Final = Reply(451, "4.3.5", "The mail store is not set up right, try again later")
+STORE_FULL: Final = Reply(452, "4.3.1", "Not enough space, try again later")
+MAILBOX_FULL: Final = Reply(452, "4.2.2", "Mailbox full, try again later")

@@ -1,0 +1,473 @@
+"""One SMTP session, sans-I/O: bytes in, bytes out, and questions in between.
+
+    session.open(); session.feed(data)
+    while (effect := session.advance()) is not None:
+        ...                                     an Ask is answered with session.resume(answer)
+    transport.write(session.take_output())
+
+The session asks only about the stages in `SessionOptions.asks`; everywhere else the default reply is given at once.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Literal
+
+from fastsmtp import _parser
+from fastsmtp.smtp import replies
+from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.commands import CommandError, Mail, parse_hello, parse_mail, parse_rcpt
+from fastsmtp.smtp.counters import ReplyCounter
+from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage, VerbLine
+from fastsmtp.smtp.extensions import offers
+from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.transaction import (
+    REFUSALS_KEPT,
+    Connection,
+    Hello,
+    Recipient,
+    Transaction,
+    TransactionOutcome,
+)
+from fastsmtp.smtp.transitions import TRANSITIONS, State
+
+__all__ = ["Session", "SessionOptions"]
+
+_LINE_FAULTS: Final[Mapping[_parser.LineFault, Reply]] = {
+    _parser.LineFault.TOO_LONG: replies.LINE_TOO_LONG,
+    _parser.LineFault.BARE_LF: replies.BAD_LINE_END,
+    _parser.LineFault.BAD_BYTES: replies.BAD_BYTES,
+}
+
+# Nobody needs these, so plugins may have them (the hook `on_verb`), as they may have every unknown verb.
+_VERBS_OF_PLUGINS: Final = frozenset({b"VRFY", b"HELP", b"NOOP", b"QUIT"})
+
+_HELP: Final = Reply(
+    214, "2.0.0", "Commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT\nThis is fastsmtp; see RFC 5321"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What is the same for every session of a listener. Sizes in octets.
+
+    `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
+    before the session is ended.
+    """
+
+    hostname: str
+    banner: str = ""
+    message_size: int = 26_214_400
+    recipients: int = 100
+    command_line: int = 2048
+    header_size: int = 262_144
+    errors: int = 20
+    bare_newline: Literal["normalize", "reject"] = "normalize"
+    asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
+    extensions: Mapping[str, str] = field(init=False)
+    greeting: Reply = field(init=False)
+    helo_reply: Reply = field(init=False)
+    ehlo_reply: Reply = field(init=False)
+
+    def __post_init__(self) -> None:
+        extensions = offers(self.message_size)
+        greeting = f"{self.hostname} ESMTP {self.banner or 'fastsmtp'}"  # the name comes first (section 4.2)
+        object.__setattr__(self, "extensions", extensions)
+        object.__setattr__(self, "greeting", Reply(220, "", greeting))
+        object.__setattr__(self, "helo_reply", Reply(250, "", self.hostname))
+        object.__setattr__(self, "ehlo_reply", self.list_extensions(extensions))
+
+    def list_extensions(self, extensions: Mapping[str, str]) -> Reply:
+        """The answer to EHLO (RFC 5321 section 4.1.1.1)."""
+        lines = (f"{keyword} {parameters}".rstrip() for keyword, parameters in extensions.items())
+        return Reply(250, "", "\n".join((self.hostname, *lines)))
+
+
+class Session:
+    """The dialogue with one client. `transaction_ids` gives each mail transaction its name."""
+
+    def __init__(
+        self, options: SessionOptions, connection: Connection, counter: ReplyCounter, transaction_ids: Iterator[str]
+    ) -> None:
+        self.options = options
+        self.connection = connection
+        self.state = State.CONNECTED
+        self.transaction: Transaction | None = None
+        self.closing = False
+        self._asks = options.asks
+        self._counter = counter
+        self._ids = transaction_ids
+        self._parser = _parser.Parser(
+            line_bytes=options.command_line,
+            message_limit=options.message_size,
+            header_limit=options.header_size,
+        )
+        self._output: list[bytes] = []
+        self._effects: deque[Effect] = deque()
+        self._continue: Callable[[Answer], None] | None = None
+        self._verb = b"connect"
+        self._errors = 0
+        self._refusal: Reply | None = None
+        self._draining = False
+
+    # --- the seam: what the outside calls ----------------------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an Ask is out; input is kept, unparsed, until `resume`."""
+        return self._continue is not None
+
+    @property
+    def in_message(self) -> bool:
+        """Whether input is message data: the longer deadline of RFC 5321 section 4.5.3.2.5 holds."""
+        return self.state is State.MESSAGE
+
+    @property
+    def pending_input(self) -> int:
+        """Octets that were fed and not looked at yet."""
+        return self._parser.pending
+
+    def open(self) -> None:
+        """The client is connected: ask about it, or greet it."""
+        if Stage.CONNECT in self._asks:
+            self._ask(Ask(Stage.CONNECT), self._connect_answered)
+        else:
+            self._reply(self.options.greeting)
+
+    def turn_away(self, reply: Reply) -> None:
+        """Say this, whatever the state is, and close."""
+        self._verb = b"shutdown"
+        self._reply(reply)
+
+    def feed(self, data: bytes) -> None:
+        """Take what the network gave."""
+        self._parser.feed(data)
+
+    def advance(self) -> Effect | None:
+        """Go on until the world is needed. None: the input is used up, an Ask is out, or the session is over."""
+        while True:
+            if self._effects:
+                return self._effects.popleft()
+            if self._continue is not None:
+                return None
+            if self.closing:
+                if self.transaction is None:
+                    return None
+                self._end("lost")
+            elif self.state is State.MESSAGE:
+                piece = self._parser.next_data()
+                if piece is None:
+                    return None
+                if isinstance(piece, bytes):
+                    self._take_piece(piece)
+                else:
+                    self._end_of_data()
+            elif self._draining:
+                self.turn_away(replies.SHUTTING_DOWN)
+            else:
+                line = self._parser.next_command()
+                if line is None:
+                    return None
+                if isinstance(line, tuple):
+                    self._take_command(*line)
+                else:
+                    self._verb = b"bad_line"
+                    self._error(_LINE_FAULTS[line])
+
+    def resume(self, answer: Answer) -> None:
+        """Answer the Ask that is out."""
+        go_on = self._continue
+        if go_on is None:
+            raise RuntimeError("nothing was asked")
+        self._continue = None
+        go_on(answer)
+
+    def take_output(self) -> bytes:
+        """What is to be written now; replies to pipelined commands leave together (RFC 2920 section 3.2)."""
+        output = self._output
+        joined = b"".join(output)
+        output.clear()
+        return joined
+
+    def time_out(self) -> None:
+        """The client took too long: say so and close (RFC 5321 section 4.5.3.2)."""
+        self._verb = b"timeout"
+        self._reply(replies.TIMED_OUT)
+
+    def drain(self) -> None:
+        """Take no further command; a message that is arriving may still be finished (section 3.8)."""
+        self._draining = True
+
+    def lose(self) -> None:
+        """The client is gone: an incomplete message is nothing, a complete one is finished without an answer."""
+        self.closing = True
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    def _take_command(self, verb: bytes, argument: bytes) -> None:
+        self._verb = verb
+        target = TRANSITIONS[self.state].get(verb)
+        if isinstance(target, Reply):
+            self._error(target)
+        elif target is None or verb in _VERBS_OF_PLUGINS:
+            if Stage.VERB in self._asks:
+                line = VerbLine(verb.decode("ascii", "replace"), argument.decode("utf-8", "replace"))
+                self._ask(Ask(Stage.VERB, line), lambda answer: self._verb_answered(answer, argument))
+            else:
+                self._verb_answered(None, argument)
+        else:
+            self._HANDLERS[verb](self, argument)
+
+    def _verb_answered(self, answer: Answer, argument: bytes) -> None:
+        verb = self._verb
+        if isinstance(answer, Reply) and verb != b"QUIT":
+            self._reply(answer)
+        elif verb == b"QUIT":
+            self._quit(argument)
+        elif verb == b"NOOP":
+            self._reply(replies.OK)
+        elif verb == b"HELP":
+            self._reply(_HELP)
+        elif verb == b"VRFY":
+            # The same for every name: nobody learns who exists (section 7.3).
+            self._reply(replies.CANNOT_VRFY) if argument else self._error(replies.NEEDS_ARGUMENT)
+        else:
+            self._error(replies.UNKNOWN_COMMAND)
+
+    def _quit(self, argument: bytes) -> None:
+        if argument:
+            self._error(replies.NO_ARGUMENT)
+            return
+        self._end("reset")
+        self._reply(replies.BYE)
+
+    def _hello(self, argument: bytes) -> None:
+        try:
+            name = parse_hello(argument)
+        except CommandError as error:
+            self._error(error.reply)
+            return
+        hello = Hello(self._verb.decode(), name, {} if self._verb == b"HELO" else dict(self.options.extensions))
+        if Stage.HELLO in self._asks:
+            self._ask(Ask(Stage.HELLO, hello), lambda answer: self._hello_answered(hello, answer))
+        else:
+            self._hello_answered(hello, None)
+
+    def _hello_answered(self, hello: Hello, answer: Answer) -> None:
+        if isinstance(answer, Reply) and not answer.is_positive:
+            self._reply(answer)
+            return
+        self._end("reset")  # a second EHLO is a RSET (section 4.1.4)
+        self.connection.hello = hello
+        self.state = State.GREETED
+        if hello.verb == "HELO":
+            self._reply(self.options.helo_reply)
+        elif hello.extensions == self.options.extensions:
+            self._reply(self.options.ehlo_reply)
+        else:
+            self._reply(self.options.list_extensions(hello.extensions))
+
+    def _mail(self, argument: bytes) -> None:
+        hello = self.connection.hello
+        try:
+            mail = parse_mail(argument, hello.extensions if hello else {})
+        except CommandError as error:
+            self._error(error.reply)
+            return
+        if (mail.parameters.size or 0) > self.options.message_size:
+            self._reply(replies.MESSAGE_TOO_BIG)  # RFC 1870 section 6.1: before the message is sent
+            return
+        transaction = self._begin(mail)
+        if Stage.MAIL in self._asks:
+            self._ask(Ask(Stage.MAIL, transaction.sender), self._mail_answered)
+        else:
+            self._mail_answered(None)
+
+    def _begin(self, mail: Mail) -> Transaction:
+        transaction = Transaction(
+            next(self._ids),
+            self.connection,
+            mail.sender,
+            mail.parameters.size,
+            mail.parameters.body,
+            mail.parameters.smtputf8,
+        )
+        self.transaction = transaction
+        return transaction
+
+    def _mail_answered(self, answer: Answer) -> None:
+        reply = answer if isinstance(answer, Reply) else replies.SENDER_OK
+        if not reply.is_positive:
+            self._conclude(reply)
+            return
+        self.state = State.SENDER
+        self._reply(reply)
+
+    def _rcpt(self, argument: bytes) -> None:
+        transaction = self._open_transaction()
+        try:
+            recipient = parse_rcpt(argument, smtputf8=transaction.smtputf8)
+        except CommandError as error:
+            self._error(error.reply)
+            return
+        if len(transaction.recipients) >= self.options.recipients:
+            self._reply(replies.TOO_MANY_RECIPIENTS)
+            return
+        if Stage.RCPT in self._asks:
+            self._ask(Ask(Stage.RCPT, recipient), lambda answer: self._rcpt_answered(recipient, answer))
+        else:
+            self._rcpt_answered(recipient, None)
+
+    def _rcpt_answered(self, address: Address, answer: Answer) -> None:
+        transaction = self._open_transaction()
+        if isinstance(answer, Recipient):
+            transaction.recipients.append(answer)
+            self.state = State.RECIPIENTS
+            self._reply(answer.reply)
+            return
+        # Nobody accepted it: nobody knows where it would go.
+        reply = answer if isinstance(answer, Reply) and not answer.is_positive else replies.RELAYING_DENIED
+        if len(transaction.refusals) < REFUSALS_KEPT:
+            transaction.refusals.append((address, reply))
+        self._reply(reply)
+
+    def _data(self, argument: bytes) -> None:
+        if argument:
+            self._error(replies.NO_ARGUMENT)
+        elif Stage.DATA in self._asks:
+            self._ask(Ask(Stage.DATA), self._data_answered)
+        else:
+            self._data_answered(None)
+
+    def _data_answered(self, answer: Answer) -> None:
+        if isinstance(answer, Reply) and not answer.is_positive:
+            self._conclude(answer)
+            return
+        self._parser.start_data()
+        self._refusal = None
+        self.state = State.MESSAGE
+        self._reply(replies.START_DATA)
+
+    def _rset(self, argument: bytes) -> None:
+        if argument:
+            self._error(replies.NO_ARGUMENT)
+            return
+        self._end("reset")
+        if self.state is not State.CONNECTED:
+            self.state = State.GREETED
+        self._reply(replies.FLUSHED)
+
+    # --- the message -------------------------------------------------------------------------------------------------
+
+    def _take_piece(self, piece: bytes) -> None:
+        message = self._open_transaction().message
+        message.append(piece)
+        if not message.header_complete and self._parser.header_complete:
+            message.header_complete = True
+            if Stage.HEADERS in self._asks:
+                self._ask(Ask(Stage.HEADERS), self._headers_answered)
+
+    def _headers_answered(self, answer: Answer) -> None:
+        if isinstance(answer, Reply) and not answer.is_positive:
+            # Whatever is answered before the true end would be followed by the rest of the message, as commands.
+            self._refusal = answer
+            self._parser.discard_data()
+
+    def _end_of_data(self) -> None:
+        self._verb = b"message"
+        message = self._open_transaction().message
+        message.size = self._parser.size
+        refusal = self._refusal
+        if refusal is None and self._parser.too_big:
+            refusal = replies.MESSAGE_TOO_BIG
+        if refusal is None and self._parser.bare_newline and self.options.bare_newline == "reject":
+            refusal = replies.BARE_NEWLINE
+        if refusal is not None:
+            self._conclude(refusal)
+        elif not message.header_complete and Stage.HEADERS in self._asks:
+            # No empty line came: all of it is header, and only now is that known.
+            message.header_complete = True
+            self._ask(Ask(Stage.HEADERS), self._late_headers_answered)
+        else:
+            message.header_complete = True
+            self._ask_message()
+
+    def _late_headers_answered(self, answer: Answer) -> None:
+        if isinstance(answer, Reply) and not answer.is_positive:
+            self._conclude(answer)
+        else:
+            self._ask_message()
+
+    def _ask_message(self) -> None:
+        if Stage.MESSAGE in self._asks:
+            self._ask(Ask(Stage.MESSAGE), self._message_answered)
+        else:
+            self._message_answered(None)
+
+    def _message_answered(self, answer: Answer) -> None:
+        if isinstance(answer, Reply) and not answer.is_positive:
+            self._conclude(answer)
+        elif Stage.QUEUE in self._asks:
+            self._ask(Ask(Stage.QUEUE), self._queue_answered)
+        else:
+            self._queue_answered(None)
+
+    def _queue_answered(self, answer: Answer) -> None:
+        self._conclude(answer if isinstance(answer, Reply) else replies.NOBODY_TOOK_IT)
+
+    # --- ends --------------------------------------------------------------------------------------------------------
+
+    def _conclude(self, reply: Reply) -> None:
+        """The last word on a transaction; afterwards nothing of it is left, whatever the word was (section 4.1.1.4)."""
+        self.state = State.GREETED
+        self._open_transaction().reply = reply
+        self._end("stored" if reply.is_positive else "refused" if reply.is_permanent else "deferred")
+        self._reply(reply)
+
+    def _end(self, outcome: TransactionOutcome) -> None:
+        """Forget the transaction, if there is one, and tell the world."""
+        transaction = self.transaction
+        if transaction is not None:
+            self.transaction = None
+            transaction.outcome = outcome
+            self._effects.append(Ended(transaction))
+
+    def _connect_answered(self, answer: Answer) -> None:
+        if isinstance(answer, Reply) and not answer.is_positive:
+            # At the door there are two codes to say no (section 3.1, section 3.8).
+            code, enhanced = (554, answer.enhanced) if answer.is_permanent else (421, answer.enhanced)
+            self._reply(Reply(code, enhanced, answer.text, closes=True))
+        else:
+            self._reply(self.options.greeting)
+
+    # --- small change ------------------------------------------------------------------------------------------------
+
+    def _open_transaction(self) -> Transaction:
+        if self.transaction is None:
+            raise RuntimeError(f"no transaction in state {self.state.name}")  # the table forbids it
+        return self.transaction
+
+    def _ask(self, ask: Ask, go_on: Callable[[Answer], None]) -> None:
+        self._continue = go_on
+        self._effects.append(ask)
+
+    def _reply(self, reply: Reply) -> None:
+        self._output.append(reply.wire)
+        self._counter.count(self._verb, reply.code)
+        if reply.closes:
+            self.closing = True
+            self.state = State.CLOSED
+
+    def _error(self, reply: Reply) -> None:
+        """Refuse a command that is wrong in itself; a client that goes on like that is sent away."""
+        self._errors += 1
+        self._reply(replies.TOO_MANY_ERRORS if self._errors > self.options.errors else reply)
+
+    _HANDLERS: ClassVar[Mapping[bytes, Callable[["Session", bytes], None]]] = {
+        b"HELO": _hello,
+        b"EHLO": _hello,
+        b"MAIL": _mail,
+        b"RCPT": _rcpt,
+        b"DATA": _data,
+        b"RSET": _rset,
+    }

@@ -1,0 +1,82 @@
+"""The trace fields that a receiver puts on top of a message (RFC 5321 section 4.4), as stored: lines end in LF.
+
+Nothing that a client or a plugin gave can begin a line of its own here.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import lru_cache
+from typing import Final
+
+from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.transaction import Transaction
+
+__all__ = ["delivered_to", "received", "return_path"]
+
+_LINE_COLUMNS: Final = 78  # RFC 5322 section 2.1.1
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PROTOCOLS: Final = {"HELO": "SMTP", "EHLO": "ESMTP", "LHLO": "LMTP"}  # RFC 5321 section 4.4, RFC 3848
+
+# Section 4.1.3, and host names with the underscores that real ones have.
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_is_hello_name = re.compile(
+    rf"(?=.{{1,255}}\Z)(?:{_LABEL}(?:\.{_LABEL})*\.?|\[(?:[0-9.]{{7,15}}|[Ii][Pp][Vv]6:[0-9A-Fa-f:.]{{2,45}})\])\Z"
+).match
+
+
+def return_path(sender: Address) -> bytes:
+    """`Return-Path: <sender>`, empty brackets for the null sender."""
+    return f"Return-Path: <{_text(sender)}>\n".encode()
+
+
+def delivered_to(recipient: Address) -> bytes:
+    """`Delivered-To: recipient`: the address of the RCPT command, one field in each copy (RFC 9228)."""
+    return f"Delivered-To: {_text(recipient)}\n".encode()
+
+
+def received(transaction: Transaction, hostname: str, now: float) -> bytes:
+    """The `Received:` field of a message that `hostname` takes at `now` (seconds since the epoch).
+
+    `for` is there only when there is one recipient: a copy must not tell of the others (section 7.2).
+    """
+    connection = transaction.connection
+    hello = connection.hello
+    name = hello.name if hello and _is_hello_name(hello.name) else "invalid"
+    # RFC 6531 section 4.3 has a word of its own for internationalized mail.
+    protocol = "UTF8SMTP" if transaction.smtputf8 else _PROTOCOLS[hello.verb if hello else "HELO"]
+    words = [f"from {name}", f"([{_literal(connection.remote_address)}])", f"by {hostname}", f"with {protocol}"]
+    words.append(f"id {transaction.id}")
+    if len(transaction.recipients) == 1:
+        words.append(f"for <{_text(transaction.recipients[0].address)}>")
+    return f"{_fold('Received:', words)};\n\t{_date(int(now))}\n".encode()
+
+
+def _text(address: Address) -> str:
+    text = str(address)
+    return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
+
+
+def _literal(address: str) -> str:
+    """An IP address as in an address literal (section 4.1.3), without the scope of a link-local one."""
+    return f"IPv6:{address.partition('%')[0]}" if ":" in address else address
+
+
+def _fold(field: str, words: Iterable[str]) -> str:
+    """The words behind the name of the field, in lines of at most 78 columns where the words permit that."""
+    column = len(field) + 1  # leaves room for the semicolon
+    for word in words:
+        column += len(word) + 1
+        if column > _LINE_COLUMNS:
+            field = f"{field}\n\t{word}"
+            column = len(word) + 2
+        else:
+            field = f"{field} {word}"
+    return field
+
+
+@lru_cache(maxsize=8)
+def _date(second: int) -> str:
+    """RFC 5322 section 3.3, in UTC."""
+    return format_datetime(datetime.fromtimestamp(second, UTC))

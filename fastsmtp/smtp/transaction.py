@@ -1,0 +1,101 @@
+"""The facts of a connection and of one mail transaction, as the session learns them and plugins read them."""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from fastsmtp.smtp.address import NULL_SENDER, Address
+from fastsmtp.smtp.message import Message
+from fastsmtp.smtp.record import Notes, Result
+from fastsmtp.smtp.replies import RECIPIENT_OK, Reply
+
+__all__ = [
+    "REFUSALS_KEPT",
+    "TRANSACTION_OUTCOMES",
+    "Connection",
+    "Hello",
+    "Recipient",
+    "Transaction",
+    "TransactionOutcome",
+]
+
+TransactionOutcome = Literal["open", "stored", "deferred", "refused", "reset", "lost"]
+TRANSACTION_OUTCOMES: Final[tuple[TransactionOutcome, ...]] = ("stored", "deferred", "refused", "reset", "lost")
+
+REFUSALS_KEPT: Final = 100
+
+
+@dataclass(slots=True)
+class Hello:
+    """One HELO or EHLO: the verb, the name that the client gave, and (EHLO) what we are about to offer."""
+
+    verb: str
+    name: str
+    extensions: dict[str, str] = field(default_factory=dict)
+
+    def offer(self, keyword: str, parameters: str = "") -> None:
+        """Add an extension to the answer, or give it other parameters."""
+        self.extensions[keyword.upper()] = parameters
+
+    def withdraw(self, keyword: str) -> None:
+        """Take an extension off the answer; its parameters are then refused on MAIL and RCPT."""
+        self.extensions.pop(keyword.upper(), None)
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One TCP connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT."""
+
+    id: str
+    remote_address: str
+    remote_port: int
+    local_address: str
+    local_port: int
+    hello: Hello | None = None
+    naughty: Reply | None = None
+    naughty_by: str = ""
+    notes: Notes = field(default_factory=Notes)
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def hello_name(self) -> str:
+        """What the client called itself; empty before HELO or EHLO."""
+        return self.hello.name if self.hello else ""
+
+
+@dataclass(slots=True)
+class Recipient:
+    """One accepted recipient: the address of the RCPT command and, once the directory said so, its mailbox.
+
+    `mailbox` is the folder `(domain, user)` below the mail root, or None where a plugin accepted an address that the
+    directory does not know; `reply` is what the client hears.
+    """
+
+    address: Address
+    mailbox: tuple[str, str] | None = None
+    reply: Reply = RECIPIENT_OK
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """One mail transaction, from MAIL to its end (RFC 5321 section 3.3).
+
+    `declared_size` is the SIZE parameter in octets, None when the client gave none. `refusals` has the first hundred
+    recipients that were refused. `reply` is the last word that the client heard on the whole, None while it is open
+    and when it ended without one (RSET, lost connection). `begun_ns` is the first question about it on the monotonic
+    clock of the edge.
+    """
+
+    id: str
+    connection: Connection
+    sender: Address = NULL_SENDER
+    declared_size: int | None = None
+    body: str = "7BIT"
+    smtputf8: bool = False
+    recipients: list[Recipient] = field(default_factory=list)
+    refusals: list[tuple[Address, Reply]] = field(default_factory=list)
+    message: Message = field(default_factory=Message)
+    notes: Notes = field(default_factory=Notes)
+    results: list[Result] = field(default_factory=list)
+    reply: Reply | None = None
+    outcome: TransactionOutcome = "open"
+    begun_ns: int = 0
