@@ -1,0 +1,1 @@
+"""Who exists: backends of the `Directory` port."""

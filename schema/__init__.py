@@ -1,0 +1,1 @@
+"""The tables, as SQL; shipped as the package `fastsmtp_schema`."""
