@@ -1,0 +1,63 @@
+"""What `serve` says once it listens: where, and (for a demo site) how to try it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fastsmtp import __version__
+from fastsmtp.cli.site import DEMO_DOMAIN
+from fastsmtp.cli.terminal import console
+from fastsmtp.config.model import Settings
+from fastsmtp.config.places import ListenAddress
+
+if TYPE_CHECKING:
+    from fastsmtp.server.server import RunningServer
+
+__all__ = ["announce", "announce_demo", "how_to_send"]
+
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here, it is replaced
+
+
+def announce(server: "RunningServer", settings: Settings) -> None:
+    """A few lines on standard error: version, addresses, mail root."""
+    from rich.text import Text
+
+    smtp = ", ".join(str(ListenAddress(host, port)) for host, port in server.smtp_addresses)
+    lines = [("SMTP", smtp)]
+    if server.metrics_address is not None:
+        lines.append(("metrics", f"http://{ListenAddress(*server.metrics_address)}/metrics"))
+    lines.append(("mail", f"{_near(settings.maildir.root)}/"))
+    out = console(stderr=True)
+    out.print(Text.assemble(("fastsmtp", "bold green"), f" {__version__} is ready"))
+    for name, value in lines:
+        out.print(Text.assemble(("  " + name.ljust(9), "cyan"), value))
+
+
+def announce_demo(server: "RunningServer", settings: Settings) -> None:
+    """The same, and how to send a message, with what most machines have."""
+    from rich.text import Text
+
+    announce(server, settings)
+    host, port = server.smtp_addresses[0]
+    out = console(stderr=True)
+    out.print(Text.assemble(("\nSend a message", "bold"), ", with any of these"))
+    for command in how_to_send(_ANY_ADDRESS.get(host, host), port, f"alice@{DEMO_DOMAIN}"):
+        out.print(Text(f"  {command}"))
+    out.print(Text("\nIt arrives here", "bold"))
+    out.print(Text(f"  {_near(settings.maildir.root / DEMO_DOMAIN / 'alice' / 'new')}/"))
+    out.print(Text("\nCtrl-C stops the server.", "dim"))
+
+
+def how_to_send(host: str, port: int, recipient: str) -> list[str]:
+    """Shell commands that send a message each: Python's smtplib, curl, swaks."""
+    address = ListenAddress(host, port)
+    sender, mail = "you@example.org", "Subject: hello\\r\\n\\r\\nHello, it works.\\r\\n"
+    script = f"import smtplib; smtplib.SMTP('{host}', {port}).sendmail('{sender}', '{recipient}', '{mail}')"
+    curl = f"curl -sS smtp://{address} --mail-from {sender} --mail-rcpt {recipient} -T -"
+    swaks = f"swaks --server {address} --from {sender} --to {recipient}"
+    return [f'python3 -c "{script}"', f"printf '{mail}' | {curl}", swaks]
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from here, where that is shorter."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,78 @@
+"""`fastsmtp domain`: which domains are ours."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from fastsmtp.cli.admin import open_admin, yes_no
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table
+
+__all__ = ["domain"]
+
+_names = click.argument("names", metavar="DOMAIN...", nargs=-1, required=True)
+
+
+@click.group(short_help="Domains that we take mail for: add, list, remove, disable, enable.")
+def domain() -> None:
+    """Domains that we take mail for."""
+
+
+@domain.command()
+@_names
+@config_option
+def add(names: tuple[str, ...], config: Path | None) -> None:
+    """Take mail for DOMAIN."""
+    with open_admin(config) as admin:
+        for name in names:
+            row = admin.add_domain(name)
+            click.echo(f"{row.name} is ours now; it needs a postmaster: fastsmtp user add postmaster@{row.name}")
+
+
+@domain.command("list")
+@json_option
+@config_option
+def list_(config: Path | None, as_json: bool) -> None:
+    """List the domains."""
+    with open_admin(config) as admin:
+        rows = admin.list_domains()
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    lines = [(row.name, yes_no(row.is_active), str(row.users)) for row in rows]
+    print_table(("domain", "active", "users"), lines, empty="No domains yet: fastsmtp domain add DOMAIN")
+
+
+@domain.command()
+@_names
+@click.option("--force", is_flag=True, help="Remove its users too.")
+@config_option
+def remove(names: tuple[str, ...], config: Path | None, force: bool) -> None:
+    """Forget DOMAIN. Its mail stays where it is."""
+    with open_admin(config) as admin:
+        for name in names:
+            users = admin.remove_domain(name, force=force)
+            click.echo(f"{name} is removed" + (f", users: {users}" if users else ""))
+
+
+@domain.command()
+@_names
+@config_option
+def disable(names: tuple[str, ...], config: Path | None) -> None:
+    """Take no mail for DOMAIN until it is enabled."""
+    _set_active(config, names, is_active=False)
+
+
+@domain.command()
+@_names
+@config_option
+def enable(names: tuple[str, ...], config: Path | None) -> None:
+    """Take mail for DOMAIN again."""
+    _set_active(config, names, is_active=True)
+
+
+def _set_active(config: Path | None, names: tuple[str, ...], *, is_active: bool) -> None:
+    with open_admin(config) as admin:
+        for name in names:
+            admin.set_domain_active(name, is_active)
+            click.echo(f"{name} is {'enabled' if is_active else 'disabled'}")

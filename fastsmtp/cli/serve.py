@@ -1,0 +1,27 @@
+"""`fastsmtp serve`: run the server."""
+
+from pathlib import Path
+
+import click
+
+from fastsmtp.cli.terminal import config_option
+
+__all__ = ["serve"]
+
+
+@click.command(short_help="Run the server; --dev serves a demo site from ./var.")
+@config_option
+@click.option("--dev", is_flag=True, help="127.0.0.1:2525 and everything under ./var; made when it is not there.")
+@click.pass_context
+def serve(context: click.Context, config: Path | None, dev: bool) -> None:
+    """Run the server until SIGTERM or Ctrl-C, then finish what is under way."""
+    if dev and config is not None:
+        raise click.UsageError("--dev has its own configuration, ./var/fastsmtp.toml; leave out -c or --dev")
+    from fastsmtp.cli.announce import announce, announce_demo
+    from fastsmtp.cli.site import DEMO_FOLDER, demo_site
+    from fastsmtp.config.load import find_file, load
+    from fastsmtp.server.server import run
+
+    settings = load(demo_site(DEMO_FOLDER) if dev else find_file(config))
+    say = announce_demo if dev else announce
+    context.exit(run(settings, announce=lambda server: say(server, settings)))

@@ -1,0 +1,63 @@
+"""Makes a site: a folder with a configuration, a directory and a mail root."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from fastsmtp.config.load import FILE_NAME
+from fastsmtp.config.template import render
+from fastsmtp.directory.admin import SqliteAdmin
+from fastsmtp.errors import ConfigurationError, FastsmtpError, StartError
+
+__all__ = ["DATABASE_NAME", "DEMO_DOMAIN", "DEMO_FOLDER", "MAIL_NAME", "create_site", "demo_site"]
+
+DATABASE_NAME: Final = "directory.db"
+MAIL_NAME: Final = "mail"
+
+DEMO_FOLDER: Final = Path("var")
+DEMO_DOMAIN: Final = "example.test"
+_DEMO_USERS: Final = ("postmaster", "alice", "bob", "carol")
+
+
+def create_site(folder: Path, values: Mapping[str, object], *, domain: str | None, users: Sequence[str]) -> Path:
+    """Write the site and return its configuration file; `values` as for `template.render`.
+
+    `domain` is canonical; `users` are its local parts. The configuration is written last: where it is, the site is
+    complete. Raises ConfigurationError when a file is there already (nothing is touched then), StartError when the
+    folder cannot be written.
+    """
+    configuration, database = folder / FILE_NAME, folder / DATABASE_NAME
+    existing = [path for path in (configuration, database) if path.exists()]
+    if existing:
+        raise ConfigurationError([f"{path} is there already; nothing was changed" for path in existing])
+    text = render(values)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MAIL_NAME).mkdir(mode=0o700, exist_ok=True)
+        _fill(database, domain, users)
+        with configuration.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise StartError(f"cannot write {error.filename or folder}: {error.strerror}") from error
+    return configuration
+
+
+def demo_site(folder: Path) -> Path:
+    """The configuration of the demo site in this folder, which is made when it is not there."""
+    configuration = folder / FILE_NAME
+    if configuration.exists():
+        return configuration
+    values = {"hostname": f"mx.{DEMO_DOMAIN}", "listen.smtp": ["127.0.0.1:2525"]}
+    return create_site(folder, values, domain=DEMO_DOMAIN, users=_DEMO_USERS)
+
+
+def _fill(database: Path, domain: str | None, users: Sequence[str]) -> None:
+    try:
+        with SqliteAdmin(database, create=True) as admin:
+            if domain is not None:
+                admin.add_domain(domain)
+                for user in users:
+                    admin.add_user(f"{user}@{domain}")
+    except FastsmtpError:
+        database.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,102 @@
+"""Looks at a whole site before it serves: each part on its own, so that one fault does not hide another."""
+
+import asyncio
+import inspect
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fastsmtp.config.load import examine
+from fastsmtp.config.model import DirectorySettings, Settings
+from fastsmtp.directory.admin import SqliteAdmin
+from fastsmtp.directory.sqlite import SqliteDirectory
+from fastsmtp.errors import ConfigurationError, DirectoryError
+from fastsmtp.pipeline.loader import load_plugins
+from fastsmtp.ports import Found
+from fastsmtp.smtp.address import Address
+
+__all__ = ["Finding", "survey"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    level: Literal["ok", "warning", "error"]
+    sentence: str
+
+
+def survey(path: Path) -> list[Finding]:
+    """Everything that there is to say about the site of this configuration; parts whose table is wrong are left out.
+
+    Raises ConfigurationError when the file cannot be read at all.
+    """
+    examination = examine(path)
+    settings, faulty = examination.settings, examination.faulty_tables
+    findings = [Finding("configuration", "error", problem) for problem in examination.problems]
+    if not findings:
+        findings.append(Finding("configuration", "ok", str(path)))
+    if "plugin_path" not in faulty:
+        findings += _plugins(path, settings)
+    if "directory" not in faulty:
+        findings += asyncio.run(_database(settings.directory))
+    if "maildir" not in faulty:
+        findings.append(_mail_root(settings.maildir.root))
+    if isinstance(settings.log.destination, Path):
+        findings.append(_log_file(settings.log.destination))
+    return findings
+
+
+def _plugins(path: Path, settings: Settings) -> list[Finding]:
+    try:
+        loaded = load_plugins(settings.plugin, settings.plugin_path)
+    except ConfigurationError as error:
+        return [Finding("plugins", "error", f"{path}: {problem}") for problem in error.problems]
+    names = ", ".join(plugin.name for plugin in loaded)
+    return [Finding("plugins", "ok", names or "none")]
+
+
+async def _database(settings: DirectorySettings) -> list[Finding]:
+    path = settings.url.path
+    directory = SqliteDirectory(path, postmaster=settings.postmaster, separator=settings.subaddress_separator)
+    try:
+        await directory.open()
+        with SqliteAdmin(path) as admin:
+            domains = [row.name for row in admin.list_domains() if row.is_active]
+        if not domains:
+            hint = "nobody can receive mail; `fastsmtp domain add DOMAIN`"
+            return [Finding("directory", "warning", f"{path} has no active domain, {hint}")]
+        lacking = [name for name in domains if not await _has_postmaster(directory, name)]
+    except DirectoryError as error:
+        return [Finding("directory", "error", str(error))]
+    finally:
+        await directory.close()
+    found = [Finding("directory", "ok", f"{path}, active domains: {len(domains)}")]
+    return found + [Finding("directory", "warning", _no_postmaster(name)) for name in lacking]
+
+
+async def _has_postmaster(directory: SqliteDirectory, domain: str) -> bool:
+    answer = directory.locate(Address("postmaster", domain))
+    return isinstance(await answer if inspect.isawaitable(answer) else answer, Found)
+
+
+def _no_postmaster(domain: str) -> str:
+    return f"{domain} has no postmaster (RFC 5321 section 4.5.1): fastsmtp user add postmaster@{domain}"
+
+
+def _mail_root(root: Path) -> Finding:
+    place = next(path for path in (root, *root.parents) if path.exists())
+    if not place.is_dir():
+        return Finding("mail root", "error", f"{place} is not a folder; change [maildir] root")
+    if not os.access(place, os.W_OK | os.X_OK):
+        return Finding("mail root", "error", f"{place} cannot be written by this user")
+    return Finding("mail root", "ok", str(root) if place == root else f"{root} will be made")
+
+
+def _log_file(file: Path) -> Finding:
+    target = file if file.exists() else file.parent
+    if file.is_dir() or not os.access(target, os.W_OK):
+        return Finding("log", "error", f"{file} cannot be written by this user; change [log] destination")
+    return Finding("log", "ok", str(file))

@@ -1,0 +1,75 @@
+"""What commands share to talk to the operator: the -c option, consoles, tables, JSON."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["config_option", "console", "json_option", "print_json", "print_table"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def config_option(function: Function) -> Function:
+    """`-c FILE`."""
+    option = click.option(
+        "-c",
+        "--config",
+        "config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The configuration; else $FASTSMTP_CONFIG, ./fastsmtp.toml, /etc/fastsmtp/fastsmtp.toml.",
+    )
+    return option(function)
+
+
+def json_option(function: Function) -> Function:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A rich console that takes text as it is; plain where there is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """A table on standard output, or the sentence `empty` where there are no rows.
+
+    Where there is no terminal, a row is one line that is never folded, and there is no heading: `grep` reads it.
+    """
+    lines = list(rows)
+    if not lines:
+        click.echo(empty)
+    elif sys.stdout.isatty():
+        _print_rich_table(columns, lines)
+    else:
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_rich_table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"ok": "green", "yes": "green", "no": "yellow", "warning": "yellow", "shadow": "yellow"}
+    table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold cyan", pad_edge=False)
+    for line in lines:
+        table.add_row(*(Text(cell, styles.get(cell, ""), overflow="fold") for cell in line))
+    console().print(table, soft_wrap=False)
+
+
+def print_json(value: object) -> None:
+    """JSON on standard output, indented."""
+    import orjson
+
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,1 @@
+"""What the operator writes: the model of fastsmtp.toml, and reading it."""

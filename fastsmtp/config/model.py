@@ -1,0 +1,216 @@
+"""Every table of fastsmtp.toml as one frozen, typed object. Defaults stand here, once, as an operator spells them.
+
+Docstrings and descriptions are what `docs/configuration.md` and the file written by `fastsmtp init` say.
+"""
+
+import re
+import socket
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, Strict
+
+from fastsmtp.config.places import DirectoryUrl, LogDestination, OptionalListenAddress, SitePath, SocketAddress
+from fastsmtp.config.units import Duration, Size, Spelling
+from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse_mailbox
+
+__all__ = [
+    "DirectorySettings",
+    "LimitSettings",
+    "ListenSettings",
+    "LogSettings",
+    "MaildirSettings",
+    "MetricsSettings",
+    "PluginEntry",
+    "Settings",
+    "SmtpSettings",
+    "Table",
+    "TimeoutSettings",
+]
+
+_BANNER = re.compile(r"[\x20-\x7e]{0,200}\Z")
+_SEPARATOR = re.compile(r"[!#$%&'*+/=?^_`{|}~.-]?\Z")  # what a local part may hold unquoted (RFC 5321 section 4.1.2)
+
+
+def _domain_name(text: str) -> str:
+    try:
+        return canonical_domain(text)
+    except AddressError as error:
+        raise ValueError(f'{error}; write a name like "mx.example.org"') from None
+
+
+def _optional_mailbox(value: object) -> Address | None:
+    if value == "":
+        return None
+    try:
+        return parse_mailbox(value if isinstance(value, str) else "")
+    except AddressError:
+        raise ValueError(f'{value!r} is not an address; write one like "admin@example.org"') from None
+
+
+def _banner(text: str) -> str:
+    if not _BANNER.match(text):
+        raise ValueError("the greeting is at most 200 printable ASCII characters on one line")
+    return text
+
+
+def _separator(text: str) -> str:
+    if not _SEPARATOR.match(text):
+        raise ValueError(f'{text!r} cannot separate; write one character such as "+", or "" for no sub-addresses')
+    return text
+
+
+def _default(value: object, description: str, **constraints: Any) -> Any:
+    """A field; the default is validated like a value from the file, so it is written like one."""
+    return Field(default=value, description=description, validate_default=True, **constraints)
+
+
+class Table(BaseModel):
+    """What all tables share: frozen, no unknown keys, no guessing of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ListenSettings(Table):
+    """Where SMTP is spoken."""
+
+    smtp: Annotated[tuple[SocketAddress, ...], Strict(strict=False), Spelling("list of addresses")] = _default(
+        ["0.0.0.0:25", "[::]:25"], "Addresses to listen on. Port 0 takes any free port.", min_length=1
+    )
+    workers: int = _default(
+        0, "Processes; 0 is one per core. This release runs one process whatever stands here.", ge=0
+    )
+    backlog: int = _default(1024, "Connections that the kernel keeps waiting for us.", ge=1)
+
+
+class LimitSettings(Table):
+    """What one client may ask for. Whoever asks for more hears a reply that says so."""
+
+    message_size: Size = _default(
+        "25MiB", "Largest message in octets, offered as SIZE; a larger one is refused with 552.", ge=1
+    )
+    recipients: int = _default(
+        100, "Recipients of one message; the next one is deferred with 452, so that the client sends again.", ge=1
+    )
+    command_line: Size = _default(
+        2048, "Longest command line in octets, CRLF included; a longer one is an error.", ge=512
+    )
+    header_size: Size = _default(
+        "256KiB",
+        "Octets that are read as header; a longer header is taken, and what is behind them counts as body.",
+        ge=1,
+    )
+    errors: int = _default(20, "Bad commands in one connection; with the next one it is closed with 421.", ge=1)
+    connections: int = _default(
+        10_000, "Connections at once; the next client hears 421 and may come again later.", ge=1
+    )
+
+
+class TimeoutSettings(Table):
+    """How long we wait."""
+
+    command: Duration = _default("5m", "For the next command (RFC 5321 section 4.5.3.2.7).", gt=0)
+    data: Duration = _default("3m", "For the next piece of a message.", gt=0)
+    drain: Duration = _default("30s", "For open connections to end after SIGTERM; then they are closed with 421.", ge=0)
+
+
+class SmtpSettings(Table):
+    """The protocol."""
+
+    bare_newline: Literal["normalize", "reject"] = _default(
+        "normalize",
+        'A line feed without its carriage return: "normalize" takes it for a line end inside the message (never for '
+        'a part of the end of data), "reject" refuses the message with 550.',
+    )
+    banner: Annotated[str, AfterValidator(_banner)] = _default(
+        "", "Text of the greeting behind the host name; empty is the usual text."
+    )
+
+
+class DirectorySettings(Table):
+    """Who exists: the database of domains and users, and how long an answer of it is good."""
+
+    url: DirectoryUrl = _default("sqlite:directory.db", "`sqlite:PATH`, a file made by `fastsmtp init`.")
+    cache_entries: int = _default(
+        100_000, "Answers kept in memory. Read when the cache is there, which is not in this release.", ge=0
+    )
+    cache_ttl: Duration = _default("60s", "How long a known user is believed (cache).", ge=0)
+    negative_ttl: Duration = _default("10s", "How long an unknown user is believed (cache).", ge=0)
+    stale_ttl: Duration = _default(
+        "4h", "How long the last known answer serves while the database is away (cache).", ge=0
+    )
+    subaddress_separator: Annotated[str, AfterValidator(_separator)] = _default(
+        "+", "What separates a user from a tag: mail for `user+tag` goes to `user`. Empty: no sub-addresses."
+    )
+    postmaster: Annotated[Address | None, PlainValidator(_optional_mailbox), Spelling("address")] = _default(
+        "",
+        "The user who gets mail for `<postmaster>` without a domain, and for the postmaster of a domain that has no "
+        "such user (RFC 5321 section 4.5.1). Empty: nobody.",
+    )
+
+
+class MaildirSettings(Table):
+    """Where mail is put."""
+
+    root: SitePath = _default("mail", "The folder of all mailboxes: `ROOT/DOMAIN/USER/{tmp,new,cur}`.")
+    durability: Literal["journal", "fsync", "none"] = _default(
+        "journal",
+        'What has happened before we say 250. "fsync": file and folder are on the disk. "journal": the message is '
+        'in a journal on the disk, which is as safe and much faster; this release carries it out as "fsync". '
+        '"none": the kernel has the message, a power cut may lose it; for tests only.',
+    )
+
+
+class MetricsSettings(Table):
+    """Prometheus metrics and health over HTTP. There is no password: keep it on an address of your own."""
+
+    listen: OptionalListenAddress = _default(
+        "127.0.0.1:9125", "Where `/metrics` and `/healthz` are served; `false` turns it off."
+    )
+
+
+class LogSettings(Table):
+    """One JSON object a line: one for each transaction, and what the operator should know besides."""
+
+    destination: LogDestination = _default("stdout", "Standard output or a file that lines are appended to.")
+    level: Literal["debug", "info", "warning", "error"] = _default(
+        "info", "The least grave event that is logged; transactions always are."
+    )
+
+
+class PluginEntry(Table):
+    """One plugin. They are asked in the order of the file; nothing runs that is not named here."""
+
+    use: Annotated[str, Field(min_length=1)] = Field(
+        description="An installed plugin (entry point), `NAME` of a `NAME.py` in `plugin_path`, or `module:Class`."
+    )
+    name: str = _default("", "What log and metrics call it; needed to use one plugin twice. Empty: what `use` says.")
+    mode: Literal["active", "shadow"] = _default(
+        "active", '"shadow" runs it and records what it would have said, but never acts on it.'
+    )
+    on_fault: Literal["defer", "pass", "reject"] = _default(
+        "defer", "What an exception or a timeout of the plugin is to the client: 451, no opinion, or 550."
+    )
+    timeout: Duration = _default("10s", "How long one hook may take.", gt=0)
+    options: dict[str, Any] = _default({}, "The plugin's own settings; its documentation lists them.")
+
+
+class Settings(Table):
+    """The whole file."""
+
+    hostname: Annotated[str, AfterValidator(_domain_name)] = Field(
+        default_factory=socket.gethostname,
+        validate_default=True,
+        description="The name of this host in the greeting and in Received. The default is the machine's own name.",
+    )
+    plugin_path: Annotated[tuple[SitePath, ...], Strict(strict=False), Spelling("list of paths")] = _default(
+        [], "Folders with plugins of your own, one plugin a file."
+    )
+    listen: ListenSettings = _default({}, "")
+    limits: LimitSettings = _default({}, "")
+    timeouts: TimeoutSettings = _default({}, "")
+    smtp: SmtpSettings = _default({}, "")
+    directory: DirectorySettings = _default({}, "")
+    maildir: MaildirSettings = _default({}, "")
+    metrics: MetricsSettings = _default({}, "")
+    log: LogSettings = _default({}, "")
+    plugin: Annotated[tuple[PluginEntry, ...], Strict(strict=False)] = _default([], "")

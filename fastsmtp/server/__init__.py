@@ -1,0 +1,1 @@
+"""The edge: sockets, deadlines, processes and the little HTTP that operators need."""

@@ -1,0 +1,215 @@
+"""One TCP connection: moves bytes between the transport and the session, and waits where an answer takes time.
+
+No task is made here for what can be answered now. One future (or, for a coroutine, one task) exists per actual wait.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Final, cast
+
+from fastsmtp.server.deadlines import NEVER
+from fastsmtp.server.flow import FlowControl
+from fastsmtp.server.service import Service
+from fastsmtp.smtp.effects import Answer, Ask, Stage
+from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
+from fastsmtp.smtp.session import Session
+from fastsmtp.smtp.transaction import Connection, Recipient
+
+__all__ = ["ConnectionProtocol"]
+
+_CLOSE_S: Final = 10.0
+"""How long a client may take to read our last words."""
+
+_log = logging.getLogger("fastsmtp.server")
+
+
+class ConnectionProtocol(asyncio.Protocol):
+    """The transport's other end. `deadline` is read by Deadlines."""
+
+    def __init__(self, service: Service, open_connections: "set[ConnectionProtocol]") -> None:
+        self.deadline = NEVER
+        self._service = service
+        self._open = open_connections
+        self._pending: asyncio.Future[Answer] | None = None
+        self._asked_ns = 0
+        self._asked_stage = Stage.CONNECT
+        self._eof = False
+        self._gone = False
+        self._told_gone = False
+
+    # --- what the event loop calls -----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        service = self._service
+        stats = service.stats
+        self._transport = cast("asyncio.Transport", transport)
+        self._flow = FlowControl(self._transport)
+        remote = transport.get_extra_info("peername") or ("", 0)  # empty when the client is gone again already
+        local = transport.get_extra_info("sockname") or ("", 0)
+        connection = Connection(next(service.ids), remote[0], remote[1], local[0], local[1])
+        self._session = Session(service.options, connection, stats.replies, service.ids)
+        refusal = SHUTTING_DOWN if service.draining else None
+        if len(self._open) >= service.max_connections:
+            refusal = TOO_MANY_CONNECTIONS
+        self._open.add(self)
+        stats.cells[stats.open] += 1
+        if refusal is not None:
+            stats.cells[stats.turned_away] += 1
+            self._session.turn_away(refusal)
+        else:
+            stats.cells[stats.accepted] += 1
+            self._session.open()
+        self._run()
+
+    def data_received(self, data: bytes) -> None:
+        session, flow = self._session, self._flow
+        stats = self._service.stats
+        stats.cells[stats.received] += len(data)
+        session.feed(data)
+        if session.is_waiting or not flow.can_write:
+            flow.hold_input(session.pending_input)
+        else:
+            self._run()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; it may still want to hear the answer to what it sent."""
+        self._eof = True
+        if self._session.is_waiting or not self._flow.can_write:
+            return True
+        self._run()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it went does not matter to us
+        self._gone = True
+        self.deadline = NEVER
+        self._session.lose()
+        self._run()
+
+    def pause_writing(self) -> None:
+        self._flow.can_write = False
+
+    def resume_writing(self) -> None:
+        self._flow.can_write = True
+        if not self._session.is_waiting:
+            self._flow.release_input()
+            self._run()
+
+    # --- what Deadlines and the server call --------------------------------------------------------------------------
+
+    def expire(self) -> None:
+        """The client took too long."""
+        if self._session.closing or not self._flow.can_write:
+            self.abort()  # it does not even read
+        else:
+            self._session.time_out()
+            self._run()
+
+    def drain(self) -> None:
+        """Finish the message that is arriving, if there is one, then say 421 and close."""
+        self._session.drain()
+        if not self._session.is_waiting and self._flow.can_write:
+            self._run()
+
+    def cut(self) -> None:
+        """Say 421 now, in the middle of whatever it is, and close."""
+        if not self._session.is_waiting:
+            self._session.turn_away(SHUTTING_DOWN)
+            self._run()
+
+    def abort(self) -> None:
+        """Close without a word."""
+        self._transport.abort()
+
+    # --- the dialogue ------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """Let the session go on as far as it can, then write what it said in one go."""
+        try:
+            waiting = self._advance()
+        except Exception:  # noqa: BLE001 - see below
+            # A fault of ours: the client shall come again, the operator shall know, the worker goes on.
+            self._service.stats.cells[self._service.stats.faults] += 1
+            _log.exception("internal error", extra={"id": self._session.connection.id})
+            self._session.turn_away(Reply(421, "4.3.0", LOCAL_TROUBLE.text, closes=True))
+            waiting = self._session.is_waiting
+        if not waiting and self._eof and not self._session.closing:
+            self._session.lose()
+            self._advance()
+        self._write(waiting=waiting)
+        if self._gone and not waiting:
+            self._leave()
+
+    def _advance(self) -> bool:
+        """Answer the session's questions; True when one has to wait for its answer."""
+        session, service = self._session, self._service
+        while (effect := session.advance()) is not None:
+            if not isinstance(effect, Ask):
+                service.ended(effect.transaction)
+                continue
+            self._asked_ns = service.clock.monotonic_ns()
+            self._asked_stage = effect.stage
+            transaction = session.transaction
+            if transaction is not None and not transaction.begun_ns:
+                transaction.begun_ns = self._asked_ns
+            answer = service.pipeline.answer(effect, session.connection, transaction)
+            if answer is not None and not isinstance(answer, Reply | Recipient):
+                self._wait(answer)
+                return True
+            self._resume(answer)
+        return session.is_waiting
+
+    def _resume(self, answer: Answer) -> None:
+        service = self._service
+        service.stats.stages[self._asked_stage].observe(service.clock.monotonic_ns() - self._asked_ns)
+        self._session.resume(answer)
+
+    def _wait(self, pending: Awaitable[Answer]) -> None:
+        self.deadline = NEVER  # from here on it is we who take our time
+        self._pending = asyncio.ensure_future(pending)
+        self._pending.add_done_callback(self._answered)
+
+    def _answered(self, pending: "asyncio.Future[Answer]") -> None:
+        self._pending = None
+        try:
+            answer = pending.result()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the client must hear something
+            _log.error("no answer", exc_info=error, extra={"id": self._session.connection.id})
+            answer = LOCAL_TROUBLE
+        self._resume(answer)
+        if self._gone:
+            self._run()
+        elif self._flow.can_write:
+            self._flow.release_input()
+            self._run()
+
+    def _write(self, *, waiting: bool) -> None:
+        output = self._session.take_output()
+        if self._gone:
+            return
+        now = self._service.loop.time()
+        timeouts = self._service.timeouts
+        if output:
+            self._transport.write(output)
+        if self._session.closing and not waiting:
+            self._transport.close()
+            self.deadline = now + _CLOSE_S
+        elif waiting:
+            self.deadline = NEVER
+        elif self._session.in_message:
+            self.deadline = now + timeouts.data
+        elif output:
+            # A reply means that a command was complete; single bytes do not buy time.
+            self.deadline = now + timeouts.command
+
+    def _leave(self) -> None:
+        """Gone, and nothing of it is under way any more."""
+        if self._told_gone:
+            return
+        self._told_gone = True
+        stats = self._service.stats
+        stats.cells[stats.open] -= 1
+        self._open.discard(self)
+        self._service.pipeline.disconnected(self._session.connection)
+        if not self._open:
+            self._service.emptied.set()

@@ -1,0 +1,32 @@
+"""Back pressure, both ways: replies nobody reads are not produced, input we cannot take yet stays in the kernel."""
+
+import asyncio
+from typing import Final
+
+__all__ = ["INPUT_BYTES", "FlowControl"]
+
+INPUT_BYTES: Final = 65_536
+"""How much input may pile up unparsed while we wait for an answer."""
+
+
+class FlowControl:
+    """`can_write` is False while the transport has more than it wants to hold."""
+
+    __slots__ = ("_reading", "_transport", "can_write")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._reading = True
+        self.can_write = True
+
+    def hold_input(self, pending: int) -> None:
+        """Stop reading once `pending` octets lie there unparsed."""
+        if self._reading and pending >= INPUT_BYTES:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def release_input(self) -> None:
+        """Read again (the system call is made only if reading had stopped)."""
+        if not self._reading:
+            self._reading = True
+            self._transport.resume_reading()

@@ -1,0 +1,241 @@
+"""Puts a server together from its settings, runs it, and takes it down without dropping anything."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import uvloop
+
+from fastsmtp import __version__
+from fastsmtp.config.model import Settings
+from fastsmtp.delivery.maildir import MaildirStore
+from fastsmtp.directory.sqlite import SqliteDirectory
+from fastsmtp.errors import DirectoryError, StartError
+from fastsmtp.log import LineLog, LogHandler
+from fastsmtp.metrics import build_registry
+from fastsmtp.pipeline.chain import Chain
+from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
+from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.plugin import Services
+from fastsmtp.ports import Directory, MessageStore
+from fastsmtp.server.clock import SystemClock
+from fastsmtp.server.connection import ConnectionProtocol
+from fastsmtp.server.deadlines import Deadlines
+from fastsmtp.server.http import MetricsServer
+from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.listeners import Listeners
+from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.smtp.session import SessionOptions
+from fastsmtp.stats import Stats
+
+__all__ = ["RunningServer", "Server", "run", "session_options"]
+
+_PRIVATE: Final = 0o077
+_CUT_S: Final = 5.0
+"""How long clients may take to read our 421 once the drain has run out."""
+
+_log = logging.getLogger("fastsmtp.server")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where a server listens."""
+
+    smtp_addresses: list[tuple[str, int]]
+    metrics_address: tuple[str, int] | None
+
+
+def session_options(settings: Settings, pipeline: Pipeline) -> SessionOptions:
+    """What the protocol needs of the settings."""
+    return SessionOptions(
+        hostname=settings.hostname,
+        banner=settings.smtp.banner,
+        message_size=settings.limits.message_size,
+        recipients=settings.limits.recipients,
+        command_line=settings.limits.command_line,
+        header_size=settings.limits.header_size,
+        errors=settings.limits.errors,
+        bare_newline=settings.smtp.bare_newline,
+        asks=pipeline.asks,
+    )
+
+
+class Server:
+    """One worker: everything between its sockets and its disks."""
+
+    def __init__(self, settings: Settings, log: LineLog) -> None:
+        """Raises PluginLoadError."""
+        self._settings = settings
+        self._stats = Stats()
+        self._clock = SystemClock()
+        self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
+        self._directory: Directory = SqliteDirectory(
+            settings.directory.url.path,
+            postmaster=settings.directory.postmaster,
+            separator=settings.directory.subaddress_separator,
+        )
+        # The journal is not there yet; what stands in for it is slower and as safe.
+        durability: Final = "none" if settings.maildir.durability == "none" else "fsync"
+        self._store: MessageStore = MaildirStore(
+            settings.maildir.root, settings.hostname, durability, self._clock, self._stats
+        )
+        self._pipeline = Pipeline(
+            Chain(self._plugins, self._stats, self._clock), self._directory, self._store, self._stats
+        )
+        self._open: set[ConnectionProtocol] = set()
+        loop = asyncio.get_running_loop()
+        options = session_options(settings, self._pipeline)
+        self._service = Service(
+            loop,
+            options,
+            settings.timeouts,
+            settings.limits.connections,
+            self._pipeline,
+            ServiceStats(self._stats, options.asks),
+            self._clock,
+            log,
+            identifiers(self._clock.time),
+        )
+        self._deadlines = Deadlines(loop, self._open)
+        self._listeners = Listeners(settings.listen.smtp, settings.listen.backlog)
+        self._metrics: MetricsServer | None = None
+        self._started: list[LoadedPlugin] = []
+
+    async def start(self) -> RunningServer:
+        """Backends, plugins, then the doors. Raises StartError; what had started is stopped again."""
+        try:
+            await self._directory.open()
+            await self._store.open()
+            await self._start_plugins()
+            self._deadlines.start()
+            addresses = await self._listeners.start(lambda: ConnectionProtocol(self._service, self._open))
+            metrics_address = await self._start_metrics()
+        except DirectoryError as error:
+            await self.stop(drain_s=0)
+            raise StartError(f"the directory cannot be used: {error}") from error
+        except BaseException:
+            await self.stop(drain_s=0)
+            raise
+        return RunningServer(addresses, metrics_address)
+
+    async def stop(self, drain_s: float) -> None:
+        """Take nothing new, finish what is under way within `drain_s` seconds, let go of everything."""
+        self._service.draining = True
+        self._listeners.stop()
+        await self._drain(drain_s)
+        self._deadlines.stop()
+        await self._pipeline.settle()
+        for loaded in reversed(self._started):
+            try:
+                await loaded.plugin.stop()
+            except Exception:
+                _log.exception("plugin does not stop", extra={"plugin": loaded.name})
+        await self._store.close()
+        await self._directory.close()
+        if self._metrics is not None:
+            await self._metrics.close()
+
+    async def _drain(self, drain_s: float) -> None:
+        for connection in list(self._open):
+            connection.drain()
+        if await self._is_empty(drain_s):
+            return
+        _log.warning("drain ran out of time", extra={"connections": len(self._open)})
+        for connection in list(self._open):
+            connection.cut()
+        if not await self._is_empty(_CUT_S):
+            self.abort()
+            await self._is_empty(_CUT_S)
+
+    def abort(self) -> None:
+        """Close every connection now; what is being stored is stored all the same."""
+        for connection in list(self._open):
+            connection.abort()
+
+    async def _is_empty(self, within_s: float) -> bool:
+        """Whether the last connection leaves in time."""
+        if self._open and within_s > 0:
+            self._service.emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._service.emptied.wait(), within_s)
+        return not self._open
+
+    async def _start_plugins(self) -> None:
+        services = Services(self._directory, self._clock)
+        for loaded in self._plugins:
+            try:
+                await loaded.plugin.start(services)
+            except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the operator reads one sentence
+                raise StartError(f"plugin {loaded.name} does not start: {type(error).__name__}: {error}") from error
+            self._started.append(loaded)
+
+    async def _start_metrics(self) -> tuple[str, int] | None:
+        listen = self._settings.metrics.listen
+        if listen is None:
+            return None
+        self._metrics = MetricsServer(listen, build_registry(self._stats), is_draining=lambda: self._service.draining)
+        await self._metrics.start()
+        return self._metrics.address
+
+
+def run(settings: Settings, *, announce: Callable[[RunningServer], None]) -> int:
+    """Serve until SIGTERM or SIGINT, drain, return the exit code 0. Raises StartError and PluginLoadError.
+
+    A second signal ends the drain at once.
+    """
+    os.umask(_PRIVATE)
+    _allow_descriptors()
+    uvloop.run(_serve(settings, announce))
+    return 0
+
+
+async def _serve(settings: Settings, announce: Callable[[RunningServer], None]) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        log = LineLog.open(settings.log.destination, loop)
+    except OSError as error:
+        raise StartError(f"cannot write the log {settings.log.destination}: {error.strerror}") from error
+    with contextlib.closing(log), LogHandler(log).installed(settings.log.level):
+        server = Server(settings, log)
+        signals = _Signals(loop)
+        running = await server.start()
+        _log.info(
+            "started",
+            extra={"version": __version__, "smtp": running.smtp_addresses, "metrics": running.metrics_address},
+        )
+        announce(running)
+        await signals.first.wait()
+        stopping = loop.create_task(server.stop(settings.timeouts.drain))
+        hurry = loop.create_task(signals.second.wait())
+        await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not stopping.done():
+            server.abort()
+        await stopping
+        _log.info("stopped")
+
+
+class _Signals:
+    """The first SIGTERM or SIGINT drains, the second one ends the drain."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._arrived)
+
+    def _arrived(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+def _allow_descriptors() -> None:
+    """As many open files as the system lets us have without asking: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

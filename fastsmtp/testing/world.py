@@ -1,0 +1,50 @@
+"""What a site has around it: a clock that tests own, a place for mail in memory."""
+
+from fastsmtp.smtp.replies import NOBODY_TOOK_IT, Reply
+from fastsmtp.smtp.transaction import Transaction
+
+__all__ = ["MemoryStore", "SettableClock"]
+
+
+class SettableClock:
+    """Stands still until a test sets `now` (seconds since the epoch) or lets it `advance`."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+        self._monotonic_ns = 1
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return self.now
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds that never go back, whatever becomes of `now`."""
+        return self._monotonic_ns
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self._monotonic_ns += int(seconds * 1e9)
+
+
+class MemoryStore:
+    """Keeps mail by mailbox (`user@domain`): the fields that plugins added, then what was received. No trace fields."""
+
+    def __init__(self) -> None:
+        self.delivered: dict[str, list[bytes]] = {}
+
+    def store(self, transaction: Transaction) -> Reply:
+        """One copy for each distinct mailbox; a recipient without one refuses the message, as in a Maildir."""
+        mailboxes = [recipient.mailbox for recipient in transaction.recipients]
+        if not mailboxes or None in mailboxes:
+            return NOBODY_TOOK_IT
+        message = transaction.message
+        for domain, user in dict.fromkeys(filter(None, mailboxes)):
+            self.delivered.setdefault(f"{user}@{domain}", []).append(message.added + bytes(message))
+        return Reply(250, "2.0.0", f"kept as {transaction.id}")
+
+    async def open(self) -> None:
+        """Nothing to get ready."""
+
+    async def close(self) -> None:
+        """Nothing to finish."""
