@@ -1,0 +1,80 @@
+"""The parser against the oracle: random bytes over a nasty alphabet, in random portions."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import oracle
+from properties.play import read_commands, read_data
+
+from fastsmtp._parser import Parser
+
+# Single bytes that mean something to somebody, and the sequences that a random walk would seldom make.
+NASTY_DATA = [b"\r", b"\n", b".", b"\0", b" ", b"a", b"\x85", b"\x8a", b"\x8d", b"\xff", b"\r\n", b"\r\n.", b"\n.\n"]
+NASTY_LINES = [b"\r", b"\n", b"\t", b" ", b"a", b"Z", b"\0", b"\x7f", b"\x85", b"\xe9", b"\r\n", b"quit\r\n", b"a" * 7]
+
+
+@st.composite
+def portions(draw: st.DrawFn, alphabet: list[bytes]) -> list[bytes]:
+    """Some input, cut wherever the strategy likes; empty portions are among them."""
+    wire = b"".join(draw(st.lists(st.sampled_from(alphabet), max_size=60)))
+    cuts = sorted(draw(st.lists(st.integers(0, len(wire)), max_size=8)))
+    return [wire[start:end] for start, end in zip([0, *cuts], [*cuts, len(wire)], strict=True)]
+
+
+@given(portions(NASTY_DATA))
+def test_a_message_ends_and_is_stored_as_the_oracle_says(given_portions: list[bytes]) -> None:
+    expected = oracle.message(b"".join(given_portions))
+    if expected is None:
+        so_far = read_data(Parser(), given_portions)
+        assert not so_far.ended
+        given_portions = [*given_portions, b"\r\n.\r\nQUIT\r\n"]
+        expected = oracle.message(b"".join(given_portions))
+        assert expected is not None
+        assert expected.stored.startswith(so_far.stored)
+    parser = Parser()
+    played = read_data(parser, given_portions)
+    assert (played.stored, played.ended, played.rest) == (expected.stored, True, expected.rest)
+    assert played.header == expected.stored[: expected.header_octets]
+    assert parser.size == expected.size
+    assert parser.bare_newline == expected.bare
+
+
+@given(portions(NASTY_DATA), st.integers(0, 3))
+def test_discarded_data_ends_where_kept_data_ends(given_portions: list[bytes], keep: int) -> None:
+    parser = Parser()
+    kept = read_data(parser, given_portions[:keep])
+    if not kept.ended:
+        parser.discard_data()
+        discarded = read_data(parser, given_portions[keep:])
+        assert discarded.pieces == []
+        expected = oracle.message(b"".join(given_portions))
+        assert (discarded.ended, discarded.rest) == ((True, expected.rest) if expected else (False, b""))
+
+
+@given(portions(NASTY_DATA), st.integers(1, 40))
+def test_a_message_above_the_limit_ends_where_it_ends_without(given_portions: list[bytes], limit: int) -> None:
+    parser = Parser(message_limit=limit)
+    played = read_data(parser, given_portions)
+    expected = oracle.message(b"".join(given_portions))
+    assert (played.ended, played.rest) == ((True, expected.rest) if expected else (False, b""))
+    assert len(played.stored) <= limit
+    assert parser.too_big == (parser.size > limit)
+    if expected:
+        assert parser.size == expected.size
+
+
+@given(portions(NASTY_DATA), st.integers(1, 30))
+def test_the_header_limit_moves_bytes_to_the_body_and_changes_none(given_portions: list[bytes], limit: int) -> None:
+    played = read_data(Parser(header_limit=limit), [*given_portions, b"\r\n.\r\n"])
+    expected = oracle.message(b"".join(given_portions) + b"\r\n.\r\n")
+    assert expected is not None
+    assert played.stored == expected.stored
+    # A doubled dot or a held CR may come on top of what was just enough.
+    most = limit + limit // 8 + 4
+    assert min(limit, expected.header_octets) <= len(played.header) <= min(most, expected.header_octets)
+
+
+@given(portions(NASTY_LINES), st.integers(4, 24))
+def test_command_lines_say_what_the_oracle_says(given_portions: list[bytes], line_bytes: int) -> None:
+    parser = Parser(line_bytes=line_bytes)
+    assert read_commands(parser, given_portions) == oracle.commands(b"".join(given_portions), line_bytes)
+    assert parser.pending < line_bytes

@@ -1,0 +1,63 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Command = Callable[..., Result]
+pytestmark = pytest.mark.usefixtures("site")
+
+
+def test_add_list_and_remove(fastsmtp: Command) -> None:
+    assert fastsmtp("domain", "add", "Example.net", "bücher.example").exit_code == 0
+    assert fastsmtp("domain", "list").stdout.splitlines() == [
+        "example.net            yes  0",
+        "example.org            yes  1",
+        "xn--bcher-kva.example  yes  0",
+    ]
+
+    assert fastsmtp("domain", "remove", "example.net", "xn--bcher-kva.example").exit_code == 0
+    assert json.loads(fastsmtp("domain", "list", "--json").stdout) == [
+        {"name": "example.org", "is_active": True, "users": 1}
+    ]
+
+
+def test_disable_and_enable(fastsmtp: Command) -> None:
+    assert fastsmtp("domain", "disable", "example.org").stdout == "example.org is disabled\n"
+    assert fastsmtp("domain", "list").stdout == "example.org  no  1\n"
+    assert fastsmtp("domain", "enable", "example.org").stdout == "example.org is enabled\n"
+    assert fastsmtp("domain", "list").stdout == "example.org  yes  1\n"
+
+
+def test_a_domain_with_users_is_removed_by_force_only(fastsmtp: Command) -> None:
+    result = fastsmtp("domain", "remove", "example.org")
+    assert (result.exit_code, result.stderr) == (1, "error: the domain example.org still has users: 1\n")
+
+    assert fastsmtp("domain", "remove", "--force", "example.org").stdout == "example.org is removed, users: 1\n"
+    assert fastsmtp("domain", "list").stdout == "No domains yet: fastsmtp domain add DOMAIN\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "sentence"),
+    [
+        (["add", "example.org"], 1, "the domain example.org is here already"),
+        (["add", "not a domain"], 1, "cannot be in a domain name"),
+        (["disable", "example.net"], 1, "the domain example.net is not in the directory"),
+        (["add"], 2, "Missing argument 'DOMAIN...'"),
+        (["rename", "example.org"], 2, "No such command 'rename'"),
+    ],
+)
+def test_errors(fastsmtp: Command, arguments: list[str], exit_code: int, sentence: str) -> None:
+    result = fastsmtp("domain", *arguments)
+
+    assert result.exit_code == exit_code
+    assert sentence in result.stderr
+
+
+def test_a_directory_that_cannot_be_opened(fastsmtp: Command, site: Path) -> None:
+    (site.parent / "directory.db").unlink()
+    result = fastsmtp("domain", "list")
+
+    assert result.exit_code == 3
+    assert str(site.parent / "directory.db") in result.stderr

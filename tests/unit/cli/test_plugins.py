@@ -1,0 +1,52 @@
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+Command = Callable[..., Result]
+
+PLUGIN = """
+from fastsmtp.plugin import Address, Plugin, Reply, Transaction
+
+
+class Asks(Plugin):
+    def on_mail(self, txn: Transaction, sender: Address) -> Reply | None:
+        return None
+
+    def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | None:
+        return None
+"""
+
+
+def test_no_plugins(fastsmtp: Command, site: Path) -> None:
+    assert fastsmtp("plugins").stdout == f"No plugins in {site}.\n"
+
+
+def test_stage_by_stage_in_order(fastsmtp: Command, site: Path) -> None:
+    (site.parent / "asks.py").write_text(PLUGIN)
+    site.write_text("""
+        plugin_path = ["."]
+        [[plugin]]
+        use = "asks"
+        [[plugin]]
+        use = "asks"
+        name = "again"
+        mode = "shadow"
+        on_fault = "pass"
+        timeout = "250ms"
+    """)
+
+    assert fastsmtp("plugins").stdout.splitlines() == [
+        "mail  asks   active  10 s    defer",
+        "mail  again  shadow  0.25 s  pass",
+        "rcpt  asks   active  10 s    defer",
+        "rcpt  again  shadow  0.25 s  pass",
+    ]
+
+
+def test_a_plugin_that_is_not_there(fastsmtp: Command, site: Path) -> None:
+    site.write_text('[[plugin]]\nuse = "no_such_plugin"\n')
+    result = fastsmtp("plugins")
+
+    assert result.exit_code == 1
+    assert "no plugin is called 'no_such_plugin'" in result.stderr

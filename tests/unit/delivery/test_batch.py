@@ -1,0 +1,208 @@
+"""Group commit with a real thread and a real event loop."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from threading import Event, current_thread, main_thread
+from typing import Any
+
+import pytest
+
+from fastsmtp.delivery.batch import BATCH_BYTES, BATCH_MESSAGES, Batcher
+from fastsmtp.smtp.replies import OK, STORE_FULL, STORE_TROUBLE, Reply
+from fastsmtp.stats import Stats
+
+PATIENCE_S = 30
+
+
+class Recorder:
+    """A commit that remembers its batches and waits at the gate before each."""
+
+    def __init__(self, reply: Callable[[int], Reply] = lambda _: OK) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = Event()
+        self.gate = Event()
+        self.gate.set()
+        self._reply = reply
+
+    def __call__(self, items: list[int]) -> list[Reply]:
+        assert current_thread() is not main_thread()
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        self.batches.append(items)
+        return [self._reply(item) for item in items]
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, PATIENCE_S))
+
+
+def value(stats: Stats, name: str, *labels: str) -> int:
+    [family] = [family for family in stats.families() if family.name == name]
+    return stats.cells[stats.cell(family, *labels)]
+
+
+def test_every_item_gets_its_own_reply() -> None:
+    replies = [Reply(250, "2.0.0", str(number)) for number in range(1000)]
+
+    async def main() -> None:
+        batcher = Batcher(Recorder(replies.__getitem__), Stats())
+        batcher.open()
+        assert await asyncio.gather(*(batcher.put(number, 1) for number in range(1000))) == replies
+        await batcher.close()
+
+    run(main())
+
+
+def test_what_comes_while_a_batch_is_written_is_the_next_batch() -> None:
+    commit = Recorder()
+
+    async def main() -> None:
+        batcher = Batcher(commit, Stats())
+        commit.gate.clear()
+        batcher.open()
+        answers = [batcher.put(0, 1)]
+        await asyncio.to_thread(commit.entered.wait, PATIENCE_S)
+        answers += [batcher.put(number, 1) for number in range(1, 20)]
+        commit.gate.set()
+        await asyncio.gather(*answers)
+        await batcher.close()
+
+    run(main())
+    assert commit.batches == [[0], list(range(1, 20))]
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [(1, [BATCH_MESSAGES, BATCH_MESSAGES, 88]), (BATCH_BYTES // 4, [4] * 150), (2 * BATCH_BYTES, [1] * 600)],
+)
+def test_a_batch_is_bounded(size: int, sizes: list[int]) -> None:
+    commit = Recorder()
+
+    async def main() -> None:
+        batcher = Batcher(commit, Stats())
+        commit.gate.clear()
+        batcher.open()
+        first = batcher.put(-1, 1)
+        await asyncio.to_thread(commit.entered.wait, PATIENCE_S)
+        answers = [batcher.put(number, size) for number in range(600)]
+        commit.gate.set()
+        await asyncio.gather(first, *answers)
+        await batcher.close()
+
+    run(main())
+    assert [len(batch) for batch in commit.batches] == [1, *sizes]
+    assert [number for batch in commit.batches for number in batch] == list(range(-1, 600))
+
+
+def test_close_finishes_what_was_given() -> None:
+    commit = Recorder()
+
+    async def main() -> None:
+        batcher = Batcher(commit, Stats())
+        batcher.open()
+        answers = [batcher.put(number, 1) for number in range(500)]
+        await batcher.close()
+        assert [answer.result() for answer in answers] == [OK] * 500
+        await batcher.close()
+
+    run(main())
+
+
+def test_an_item_is_not_taken_by_a_batcher_that_is_not_open() -> None:
+    async def main() -> None:
+        batcher = Batcher(Recorder(), Stats())
+        with pytest.raises(RuntimeError, match="not open"):
+            batcher.put(1, 1)
+        await batcher.close()
+        batcher.open()
+        await batcher.close()
+        with pytest.raises(RuntimeError, match="not open"):
+            batcher.put(1, 1)
+
+    run(main())
+
+
+def test_a_cancelled_future_disturbs_nobody() -> None:
+    commit = Recorder()
+
+    async def main() -> None:
+        batcher = Batcher(commit, Stats())
+        commit.gate.clear()
+        batcher.open()
+        cancelled, other = batcher.put(1, 1), batcher.put(2, 1)
+        cancelled.cancel()
+        commit.gate.set()
+        assert await other is OK
+        await batcher.close()
+        assert cancelled.cancelled()
+
+    run(main())
+    assert sorted(number for batch in commit.batches for number in batch) == [1, 2]
+
+
+@pytest.mark.parametrize("broken", ["raises", "short"])
+def test_a_broken_commit_is_a_4xx_and_the_writer_goes_on(broken: str, caplog: pytest.LogCaptureFixture) -> None:
+    def commit(items: list[int]) -> list[Reply]:
+        if 13 in items:
+            if broken == "raises":
+                raise LookupError("thirteen")
+            return []
+        return [OK] * len(items)
+
+    async def main() -> None:
+        batcher = Batcher(commit, Stats())
+        batcher.open()
+        assert await batcher.put(13, 1) is STORE_TROUBLE
+        assert await batcher.put(1, 1) is OK
+        await batcher.close()
+
+    run(main())
+    [record] = caplog.records
+    assert (record.name, record.levelno) == ("fastsmtp.delivery", logging.ERROR)
+    assert record.exc_info is not None
+
+
+def test_an_event_loop_that_went_away_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    commit = Recorder()
+    commit.gate.clear()
+    batcher = Batcher(commit, Stats())
+
+    async def main() -> None:
+        batcher.open()
+        batcher.put(1, 1)
+        await asyncio.to_thread(commit.entered.wait, PATIENCE_S)
+
+    run(main())
+    commit.gate.set()
+    asyncio.run(asyncio.wait_for(batcher.close(), PATIENCE_S))
+    assert [record.message for record in caplog.records] == ["nobody is left to hear of 1 messages"]
+
+
+def test_it_counts() -> None:
+    commit = Recorder(lambda number: OK if number else STORE_FULL)
+    stats = Stats()
+
+    async def main() -> None:
+        batcher = Batcher(commit, stats)
+        commit.gate.clear()
+        batcher.open()
+        first = batcher.put(7, 100)
+        await asyncio.to_thread(commit.entered.wait, PATIENCE_S)
+        answers = [first, batcher.put(0, 20), batcher.put(1, 3)]
+        commit.gate.set()
+        await asyncio.gather(*answers)
+        await batcher.close()
+
+    run(main())
+    assert value(stats, "fastsmtp_store_bytes_total") == 103
+    assert value(stats, "fastsmtp_store_messages_total", "250") == 2
+    assert value(stats, "fastsmtp_store_messages_total", "452") == 1
+    [sizes] = [family for family in stats.families() if family.name == "fastsmtp_store_batch_messages"]
+    first_cell = stats.cell(sizes)
+    assert stats.cells[first_cell : first_cell + 2].tolist() == [1, 1]
+    assert stats.cells[first_cell + len(sizes.bounds) + 1] == 3
+    [times] = [family for family in stats.families() if family.name == "fastsmtp_store_commit_seconds"]
+    first_cell = stats.cell(times)
+    assert sum(stats.cells[first_cell : first_cell + len(times.bounds) + 1]) == 2
+    assert stats.cells[first_cell + len(times.bounds) + 1] > 0

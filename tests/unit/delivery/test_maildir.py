@@ -1,0 +1,291 @@
+"""The Maildir store: what lies in new/ afterwards, and what the client and the operator hear."""
+
+import asyncio
+import errno
+import os
+import re
+import stat
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastsmtp.delivery.maildir import Durability, MaildirStore, reply_to_errno
+from fastsmtp.errors import StartError
+from fastsmtp.ports import MessageStore
+from fastsmtp.smtp.address import NULL_SENDER, Address, parse_mailbox
+from fastsmtp.smtp.replies import (
+    MAILBOX_FULL,
+    NOBODY_TOOK_IT,
+    STORE_FULL,
+    STORE_MISCONFIGURED,
+    STORE_TROUBLE,
+    Reply,
+)
+from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
+from fastsmtp.stats import Stats
+
+ALICE = ("alice@example.test", ("example.test", "alice"))
+BOB = ("bob@example.test", ("example.test", "bob"))
+
+
+class FixedClock:
+    """Always the same second."""
+
+    def time(self) -> float:
+        """14 November 2023, 22:13:20.25 UTC."""
+        return 1_700_000_000.25
+
+    def monotonic_ns(self) -> int:
+        """Not asked for here."""
+        return 0
+
+
+def transaction(
+    *recipients: tuple[str, tuple[str, str] | None],
+    header: bytes = b"Subject: x\n\n",
+    body: Sequence[bytes] = (b"body\n",),
+    sender: Address = NULL_SENDER,
+    name: str = "T1",
+) -> Transaction:
+    connection = Connection("c1", "192.0.2.1", 4711, "192.0.2.25", 25, Hello("EHLO", "mail.example.org"))
+    subject = Transaction(
+        name,
+        connection,
+        sender,
+        recipients=[Recipient(parse_mailbox(address), mailbox) for address, mailbox in recipients],
+    )
+    subject.message.append(header)
+    subject.message.header_complete = True
+    for piece in body:
+        subject.message.append(piece)
+    return subject
+
+
+def deliver(
+    root: Path, *transactions: Transaction, durability: Durability = "none", hostname: str = "mx.example.test"
+) -> list[Reply]:
+    async def main() -> list[Reply]:
+        store = MaildirStore(root, hostname, durability, FixedClock(), Stats())
+        port: MessageStore = store
+        await port.open()
+        answers = [port.store(subject) for subject in transactions]
+        replies = [await answer if isinstance(answer, Awaitable) else answer for answer in answers]
+        await port.close()
+        return replies
+
+    return asyncio.run(main())
+
+
+def mailbox(root: Path, user: str) -> list[bytes]:
+    """What lies in new/ of a user of example.test; nothing lies anywhere else."""
+    folder = root / "example.test" / user
+    assert list((folder / "tmp").iterdir()) == []
+    assert list((folder / "cur").iterdir()) == []
+    return [path.read_bytes() for path in (folder / "new").iterdir()]
+
+
+@pytest.mark.parametrize("durability", ["journal", "fsync", "none"])
+def test_a_message_is_stored_below_its_trace_fields(tmp_path: Path, durability: Durability) -> None:
+    subject = transaction(ALICE, sender=parse_mailbox("bounce@example.org"), body=[b"one\n", b"two\n"])
+    subject.message.add_header("X-Added", "yes")
+    assert deliver(tmp_path, subject, durability=durability) == [Reply(250, "2.0.0", "stored as T1")]
+    [copy] = mailbox(tmp_path, "alice")
+    assert copy == (
+        b"Return-Path: <bounce@example.org>\n"
+        b"Delivered-To: alice@example.test\n"
+        b"Received: from mail.example.org ([192.0.2.1]) by mx.example.test with ESMTP\n"
+        b"\tid T1 for <alice@example.test>;\n"
+        b"\tTue, 14 Nov 2023 22:13:20 +0000\n"
+        b"X-Added: yes\n"
+        b"Subject: x\n\none\ntwo\n"
+    )
+
+
+def test_each_recipient_gets_a_copy_that_names_nobody_else(tmp_path: Path) -> None:
+    assert deliver(tmp_path, transaction(ALICE, BOB)) == [Reply(250, "2.0.0", "stored as T1")]
+    [for_alice], [for_bob] = mailbox(tmp_path, "alice"), mailbox(tmp_path, "bob")
+    assert for_alice.startswith(b"Return-Path: <>\nDelivered-To: alice@example.test\nReceived: ")
+    assert b"bob@" not in for_alice
+    assert for_alice.replace(b"alice", b"bob") == for_bob
+
+
+def test_one_mailbox_gets_one_copy(tmp_path: Path) -> None:
+    again = ("alice+tag@example.test", ALICE[1])
+    deliver(tmp_path, transaction(ALICE, again, ALICE, BOB))
+    [copy] = mailbox(tmp_path, "alice")
+    assert b"Delivered-To: alice@example.test\n" in copy
+    assert len(mailbox(tmp_path, "bob")) == 1
+
+
+@pytest.mark.parametrize("recipients", [(), (("a@b.test", None),), (ALICE, ("a@b.test", None), BOB)])
+def test_without_a_mailbox_for_everybody_nobody_gets_it(
+    tmp_path: Path, recipients: tuple[tuple[str, tuple[str, str] | None], ...]
+) -> None:
+    assert deliver(tmp_path, transaction(*recipients)) == [NOBODY_TOOK_IT]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_names(tmp_path: Path) -> None:
+    deliver(tmp_path, transaction(ALICE, BOB), transaction(ALICE), hostname="host/a:b")
+    names = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    form = re.compile(r"1700000000\.M250000P(\d+)Q(\d+)R([0-9a-f]{16})\.host\\057a\\072b,S=(\d+)")
+    parts = []
+    for path in names:
+        found = form.fullmatch(path.name)
+        assert found is not None
+        assert int(found[4]) == path.stat().st_size
+        assert int(found[1]) == os.getpid()
+        parts.append(found)
+    assert sorted(int(found[2]) for found in parts) == [1, 2, 3]
+    assert len({found[3] for found in parts}) == 1
+    # Another store, even in the same process at the same time, makes other names.
+    deliver(tmp_path, transaction(ALICE), hostname="host/a:b")
+    assert len(mailbox(tmp_path, "alice")) == 3
+
+
+def test_a_long_host_name_fits_into_a_file_name(tmp_path: Path) -> None:
+    assert deliver(tmp_path, transaction(ALICE), hostname="h" * 255)[0].code == 250
+
+
+@pytest.mark.parametrize(
+    ("header", "stored"),
+    [
+        (b"A: 1\nReturn-Path: <x>\nB: 2\n\n", b"A: 1\nB: 2\n\n"),
+        (b"RETURN-path : <x>\nB: 2\n\n", b"B: 2\n\n"),
+        (b"Return-Path:\n <x>\n\t(y)\nB: 2\nreturn-path: z\n\n", b"B: 2\n\n"),
+        (b"Return-Path: <x>\n", b""),
+        (b"X-Return-Path: <x>\nSubject: Return-Path: y\n folded\n\n", None),
+        (b"X: y\n Return-Path: <x>\n\n", None),
+        (b"Return-Path\n\n", None),
+        (b"A: b\r\nB: \xff\0\n\n", None),
+        (b"", None),
+        (b"\n", None),
+    ],
+)
+@pytest.mark.parametrize("body", [[], [b"Return-Path: <of the body>\n", b" x\n"]])
+def test_only_return_path_fields_of_the_header_are_dropped(
+    tmp_path: Path, header: bytes, stored: bytes | None, body: list[bytes]
+) -> None:
+    if not header.endswith(b"\n\n") and header != b"\n":
+        body = []
+    deliver(tmp_path, transaction(ALICE, header=header, body=body))
+    [copy] = mailbox(tmp_path, "alice")
+    top, date, rest = copy.partition(b"22:13:20 +0000\n")
+    assert date
+    assert top.count(b"Return-Path") == 1
+    assert rest == (header if stored is None else stored) + b"".join(body)
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+@pytest.mark.parametrize("removed", [b"", b"Return-Path: <x>\n"])
+def test_a_message_that_begins_with_a_blank_cannot_continue_our_fields(
+    tmp_path: Path, blank: bytes, removed: bytes
+) -> None:
+    header = blank + b"folded\n" + removed + b"Subject: x\n\n"
+    subject = transaction(ALICE, header=header)
+    subject.message.add_header("X-Added", "yes")
+    deliver(tmp_path, subject)
+    [copy] = mailbox(tmp_path, "alice")
+    assert copy.endswith(b"\nX-Added: yes\n\n" + blank + b"folded\nSubject: x\n\nbody\n")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.binary(max_size=300), max_size=6))
+def test_bodies_are_stored_as_they_are(body: list[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        deliver(Path(folder), transaction(ALICE, body=body))
+        [copy] = mailbox(Path(folder), "alice")
+        assert copy.endswith(b"22:13:20 +0000\nSubject: x\n\n" + b"".join(body))
+
+
+@pytest.mark.parametrize("part", ["", ".", "..", "a/b", "/etc", "a\0b", "x" * 256, "é" * 128, "\udc80"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_mailbox_that_is_no_path_below_the_root_is_refused(
+    tmp_path: Path, part: str, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    place_of = ("example.test", part) if place else (part, "user")
+    replies = deliver(tmp_path, transaction(BOB, ("a@b.test", place_of)), transaction(BOB))
+    assert replies == [STORE_MISCONFIGURED, Reply(250, "2.0.0", "stored as T1")]
+    [record] = caplog.records
+    assert record.name == "fastsmtp.delivery"
+    assert record.message.startswith("T1 not stored: mailbox: ")
+    assert record.message.isprintable()
+    assert len(mailbox(tmp_path, "bob")) == 1
+
+
+def test_a_failure_is_that_message_s_alone_and_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "example.test").mkdir()
+    (tmp_path / "example.test" / "li\nne").touch()
+    odd = ("a@b.test", ("example.test", "li\nne"))
+    replies = deliver(
+        tmp_path, transaction(BOB, name="T1"), transaction(BOB, odd, name="T2"), transaction(BOB, name="T3")
+    )
+    assert [reply.code for reply in replies] == [250, 451, 250]
+    assert replies[1] is STORE_MISCONFIGURED
+    assert [record.message for record in caplog.records] == [
+        "T2 not stored: open 'example.test/li\\nne/tmp': ENOTDIR",
+    ]
+    assert len(mailbox(tmp_path, "bob")) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "reply"),
+    [
+        (errno.ENOSPC, STORE_FULL),
+        (errno.EDQUOT, MAILBOX_FULL),
+        *((number, STORE_MISCONFIGURED) for number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)),
+        *((number, STORE_MISCONFIGURED) for number in (errno.ELOOP, errno.ENOTDIR)),
+        *((number, STORE_TROUBLE) for number in (errno.EIO, errno.EMFILE, errno.ENOENT, errno.EEXIST, 9999)),
+    ],
+)
+def test_what_the_client_hears_of_an_errno(number: int, reply: Reply) -> None:
+    assert reply_to_errno(number) is reply
+
+
+def test_the_root_is_made_for_nobody_else_to_read(tmp_path: Path) -> None:
+    root = tmp_path / "a" / "mail"
+    deliver(root, transaction(ALICE))
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    assert len(mailbox(root, "alice")) == 1
+
+
+def test_a_root_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for root in (file, file / "mail"):
+        with pytest.raises(StartError, match=rf"the mail root {root} cannot be used: Not a directory"):
+            deliver(root)
+    with pytest.raises(StartError, match="the mail root /proc/mail cannot be used: "):
+        deliver(Path("/proc/mail"))
+
+
+def test_a_root_that_is_not_writable_is_told_at_the_start() -> None:
+    user = os.geteuid()
+    if user == 0:  # who may write everywhere
+        os.seteuid(65534)
+    try:
+        with pytest.raises(StartError, match="the mail root / cannot be used: it is not writable"):
+            deliver(Path("/"))
+    finally:
+        os.seteuid(user)
+
+
+def test_it_can_be_closed_twice_and_opened_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a list of numbers, no paths
+        store = MaildirStore(tmp_path, "mx", "none", FixedClock(), Stats())
+        for _ in range(2):
+            await store.open()
+            answer = store.store(transaction(ALICE))
+            assert isinstance(answer, asyncio.Future)
+            await store.close()
+            assert answer.result().code == 250
+            await store.close()
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+
+    asyncio.run(main())
+    assert len(mailbox(tmp_path, "alice")) == 2

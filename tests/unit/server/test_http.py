@@ -1,0 +1,83 @@
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from fastsmtp.config.places import ListenAddress
+from fastsmtp.errors import StartError
+from fastsmtp.metrics import build_registry
+from fastsmtp.server.http import MetricsServer
+from fastsmtp.stats import Stats
+
+FREE = ListenAddress("127.0.0.1", 0)
+
+
+def serving(scenario: Callable[[str, aiohttp.ClientSession], Awaitable[None]], *, is_draining: bool = False) -> None:
+    async def run() -> None:
+        stats = Stats()
+        stats.counter("fastsmtp_messages_total", "Messages.")
+        server = MetricsServer(FREE, build_registry(stats), is_draining=lambda: is_draining)
+        await server.start()
+        host, port = server.address
+        try:
+            async with aiohttp.ClientSession() as client:
+                await scenario(f"http://{host}:{port}", client)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+def test_metrics_as_text() -> None:
+    async def scenario(url: str, client: aiohttp.ClientSession) -> None:
+        async with client.get(f"{url}/metrics") as response:
+            assert response.status == 200
+            assert response.headers["Content-Type"].startswith("text/plain; version=")
+            assert "\nfastsmtp_messages_total 0.0\n" in await response.text()
+
+    serving(scenario)
+
+
+def test_metrics_as_openmetrics_where_the_client_asks() -> None:
+    async def scenario(url: str, client: aiohttp.ClientSession) -> None:
+        accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        async with client.get(f"{url}/metrics", headers=accept) as response:
+            assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+            assert (await response.text()).endswith("# EOF\n")
+
+    serving(scenario)
+
+
+@pytest.mark.parametrize(("is_draining", "status", "text"), [(False, 200, "ok\n"), (True, 503, "draining\n")])
+def test_health(is_draining: bool, status: int, text: str) -> None:
+    async def scenario(url: str, client: aiohttp.ClientSession) -> None:
+        async with client.get(f"{url}/healthz") as response:
+            assert (response.status, await response.text()) == (status, text)
+
+    serving(scenario, is_draining=is_draining)
+
+
+def test_there_is_nothing_else() -> None:
+    async def scenario(url: str, client: aiohttp.ClientSession) -> None:
+        async with client.get(url) as response:
+            assert response.status == 404
+        async with client.post(f"{url}/metrics") as response:
+            assert response.status == 405
+
+    serving(scenario)
+
+
+def test_a_taken_port_is_a_sentence() -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            listen = ListenAddress("127.0.0.1", taken.getsockname()[1])
+            server = MetricsServer(listen, build_registry(Stats()), is_draining=lambda: False)
+            with pytest.raises(StartError, match=rf"cannot listen on {listen} for metrics: Address already in use"):
+                await server.start()
+            with pytest.raises(RuntimeError, match="not started"):
+                _ = server.address
+            await server.close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,205 @@
+"""A message as it arrives: its header, its pieces, and what is put on top."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
+
+# --- Header -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "fields"),
+    [
+        (b"", []),
+        (b"\n", []),
+        (b"Subject: x\n\n", [(b"subject", b"x")]),
+        (b"Subject: x", [(b"subject", b"x")]),
+        (b"SUBJECT:x\nsubject:\ty \n\n", [(b"subject", b"x"), (b"subject", b"y")]),
+        (b"Subject : obsolete\n\n", [(b"subject", b"obsolete")]),
+        (b"Empty:\n\n", [(b"empty", b"")]),
+        (b"Colons: a:b: c\n\n", [(b"colons", b"a:b: c")]),
+        (b"Folded: a\n b\n\t c \nNext: d\n\n", [(b"folded", b"a b c"), (b"next", b"d")]),
+        (b"Message-ID:\n <long@example.org>\n\n", [(b"message-id", b"<long@example.org>")]),
+        (b"Empty:\n \n\t\nNext: d\n\n", [(b"empty", b""), (b"next", b"d")]),
+        (b"8bit: \xff\xe9\0\n\n", [(b"8bit", b"\xff\xe9\0")]),
+        (b"Bare: a\rb\r\n\n", [(b"bare", b"a\rb")]),
+        # What is no field is skipped, and so is what is folded to it.
+        (b"From me Mon Jan 1\nTo: x\n\n", [(b"to", b"x")]),
+        (b"no colon\n folded: to nothing\nTo: x\n\n", [(b"to", b"x")]),
+        (b"To: x\nno colon\n folded to nothing\nCc: y\n\n", [(b"to", b"x"), (b"cc", b"y")]),
+        (b" leading: blank\nTo: x\n\n", [(b"to", b"x")]),
+        (b"\tTo: x\n\n", []),
+        (b": no name\n folded\nTo: x\n\n", [(b"to", b"x")]),
+    ],
+)
+def test_fields(raw: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+    header = Header(raw)
+    assert header.fields() == fields
+    assert header.raw == raw
+
+
+def test_fields_by_name() -> None:
+    header = Header(b"Received: one\nTO: x\nreceived: two\n\n")
+    assert header.get_all("Received") == [b"one", b"two"]
+    assert header.get("RECEIVED") == b"one"
+    assert header.get("to") == b"x"
+    assert (header.get("cc"), header.get_all("cc")) == (None, [])
+
+
+def test_only_so_many_fields_are_looked_at() -> None:
+    def fields(count: int) -> list[tuple[bytes, bytes]]:
+        return Header(b"".join(b"f%d: v\n folded\n" % number for number in range(count)) + b"\n").fields()
+
+    assert len(fields(HEADER_FIELDS - 1)) == HEADER_FIELDS - 1
+    assert fields(HEADER_FIELDS + 5) == fields(HEADER_FIELDS)
+    assert fields(HEADER_FIELDS)[-1] == (b"f999", b"v folded")
+
+
+def test_lines_without_a_colon_do_not_count_as_fields() -> None:
+    assert Header(b"nothing\n" * 5_000 + b"To: x\n\n").fields() == [(b"to", b"x")]
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b":", b" ", b"\t", b"\n", b"\r", b"\xff", b"To: x\n"]), max_size=40).map(b"".join)
+)
+def test_any_header_is_read(raw: bytes) -> None:
+    for name, value in Header(raw).fields():
+        assert name
+        assert name == name.lower().strip(b" \t")
+        assert value == value.strip(b" \t")
+        assert b"\n" not in name + value
+
+
+# --- Arrival ----------------------------------------------------------------------------------------------------------
+
+
+def arrived(header: list[bytes], body: list[bytes]) -> Message:
+    message = Message()
+    for piece in header:
+        message.append(piece)
+    message.header_complete = True
+    for piece in body:
+        message.append(piece)
+    return message
+
+
+def test_header_and_body_are_apart() -> None:
+    message = arrived([b"To: x\n", b"\n"], [b"one\n", b"two\n"])
+    assert message.header.raw == b"To: x\n\n"
+    assert message.body == [b"one\n", b"two\n"]
+    assert b"".join(message.content()) == bytes(message) == b"To: x\n\none\ntwo\n"
+    assert message.stored_size == len(bytes(message))
+
+
+def test_an_empty_message() -> None:
+    message = Message()
+    assert (bytes(message), message.content(), message.stored_size, message.added) == (b"", [], 0, b"")
+    assert message.header.fields() == []
+
+
+def test_the_header_grows_until_it_is_complete() -> None:
+    message = Message()
+    assert message.header.fields() == []
+    message.append(b"To: x\nSub")
+    assert message.header.get("to") == b"x"
+    assert message.header.get("subject") is None
+    message.append(b"ject: y\n\n")
+    message.header_complete = True
+    assert message.header.get("subject") == b"y"
+    message.append(b"Body: z\n")
+    assert message.header.get("body") is None
+
+
+def test_a_complete_header_is_parsed_once() -> None:
+    message = arrived([b"To: x\n\n"], [])
+    assert message.header is message.header
+
+
+@pytest.mark.parametrize("part", ["header", "body"])
+def test_a_trickle_of_single_bytes_becomes_few_pieces(part: str) -> None:
+    pieces = [bytes((byte % 256,)) for byte in range(100_000)]
+    message = arrived(pieces, []) if part == "header" else arrived([], pieces)
+    assert bytes(message) == b"".join(pieces)
+    assert len(message.content()) < 300
+
+
+def test_a_trickle_in_header_and_body_keeps_them_apart() -> None:
+    header, body = [b"h"] * 5_000, [b"b"] * 5_000
+    message = arrived(header, body)
+    assert message.header.raw == b"h" * 5_000
+    assert b"".join(message.body) == b"b" * 5_000
+
+
+def test_large_pieces_are_not_copied() -> None:
+    pieces = [b"x" * 4_096 for _ in range(500)]
+    assert all(kept is piece for kept, piece in zip(arrived([], pieces).body, pieces, strict=True))
+
+
+@given(st.lists(st.binary(max_size=2_000), max_size=200), st.integers(0, 200))
+def test_no_byte_is_lost_or_moved(pieces: list[bytes], header_pieces: int) -> None:
+    message = arrived(pieces[:header_pieces], pieces[header_pieces:])
+    assert message.header.raw == b"".join(pieces[:header_pieces])
+    assert b"".join(message.body) == b"".join(pieces[header_pieces:])
+    assert message.stored_size == len(bytes(message)) == sum(map(len, pieces))
+
+
+# --- Added fields -----------------------------------------------------------------------------------------------------
+
+
+def test_the_field_added_last_is_on_top() -> None:
+    message = arrived([b"To: x\n\n"], [])
+    message.add_header("X-One", "1")
+    message.add_header("X-Two", "2")
+    assert message.added == b"X-Two: 2\nX-One: 1\n"
+    assert bytes(message) == b"To: x\n\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ("plain", b"X: plain\n"),
+        ("", b"X: \n"),
+        ("two\nlines", b"X: two\n\tlines\n"),
+        ("two\r\nlines", b"X: two\n\tlines\n"),
+        ("two\rlines", b"X: two\n\tlines\n"),
+        ("folded\n\t before", b"X: folded\n\tbefore\n"),
+        ("x\n\nbody", b"X: x\n\tbody\n"),
+        ("x\n \n\t\r\n\rbody\n", b"X: x\n\tbody\n"),
+        ("\nEvil: yes", b"X: Evil: yes\n"),
+        ("x\nEvil: yes\n\nbody", b"X: x\n\tEvil: yes\n\tbody\n"),
+        ("é", b"X: \xc3\xa9\n"),
+    ],
+)
+def test_a_value_cannot_leave_its_field(value: str, field: bytes) -> None:
+    message = Message()
+    message.add_header("X", value)
+    assert message.added == field
+
+
+@given(st.text(st.sampled_from("a: \t\r\n\x0b\x0c\x1c\x85\u2028é"), max_size=20))
+def test_an_added_field_is_one_field(value: str) -> None:
+    message = Message()
+    message.add_header("X-Below", "b")
+    message.add_header("X-Ours", value)
+    names = [name for name, _ in Header(message.added + b"To: x\n\n").fields()]
+    assert names == [b"x-ours", b"x-below", b"to"]
+    assert b"\n\n" not in message.added
+    assert b"\r" not in message.added
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\n", "\n", "é", "a\0", "x" * 77, " a", "a\t"])
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    message = Message()
+    with pytest.raises(ValueError, match="name of a header field"):
+        message.add_header(name, "value")
+    assert message.added == b""
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\0"])
+def test_a_nul_is_refused(value: str) -> None:
+    message = Message()
+    with pytest.raises(ValueError, match="NUL"):
+        message.add_header("X", value)
+    assert message.added == b""

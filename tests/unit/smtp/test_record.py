@@ -1,0 +1,63 @@
+"""Notes and results."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+
+from fastsmtp.smtp.record import OUTCOMES, Notes, Result
+
+
+@dataclass
+class Score:
+    points: int
+
+
+class BetterScore(Score):
+    """A class of its own, and so a note of its own."""
+
+
+def test_a_note_is_found_by_its_class() -> None:
+    notes = Notes()
+    notes.put(Score(1))
+    notes.put("some text")
+    assert notes.get(Score) == Score(1)
+    assert notes.get(str) == "some text"
+
+
+def test_no_note_is_none() -> None:
+    notes = Notes()
+    assert notes.get(Score) is None
+    notes.put("some text")
+    assert notes.get(Score) is None
+
+
+def test_there_is_one_note_of_a_class() -> None:
+    notes = Notes()
+    notes.put(Score(1))
+    notes.put(Score(2))
+    assert notes.get(Score) == Score(2)
+
+
+def test_a_subclass_is_another_class() -> None:
+    notes = Notes()
+    notes.put(BetterScore(3))
+    assert notes.get(Score) is None
+    assert notes.get(BetterScore) == BetterScore(3)
+
+
+def test_notes_of_two_transactions_are_apart() -> None:
+    mine, yours = Notes(), Notes()
+    mine.put(Score(1))
+    assert yours.get(Score) is None
+
+
+def test_a_result_stays_as_it_was_found() -> None:
+    result = Result("headers", "fail", "no Date")
+    assert result == Result(plugin="headers", outcome="fail", evidence="no Date")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.outcome = "pass"  # type: ignore[misc]  # what mypy says is what we check
+
+
+def test_outcomes() -> None:
+    assert OUTCOMES == ("pass", "fail", "skip", "error")

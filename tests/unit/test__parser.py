@@ -1,0 +1,316 @@
+"""Command lines and message data; the rows about the end of data are in tests/vectors/data_endings.toml."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties.play import Played, Said, read_commands, read_data, single_bytes, splits
+
+from fastsmtp._parser import END_OF_DATA, LineFault, Parser
+
+TAIL = b"noop after\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table, in bytes."""
+
+    name: str
+    wire: bytes
+    stored: bytes
+    rest: bytes = b""
+    open: bool = False
+    bare: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def sent(self) -> bytes:
+        """What the client sends: behind an end of data there is always another command."""
+        return self.wire if self.open else self.wire + TAIL
+
+
+def read_rows() -> list[Row]:
+    table = tomllib.loads((Path(__file__).parents[1] / "vectors" / "data_endings.toml").read_text())
+    encoded = [
+        {key: value.encode("latin-1") if key in ("wire", "stored", "rest") else value for key, value in case.items()}
+        for case in table["case"]
+    ]
+    return [Row(**case) for case in encoded]
+
+
+ROWS = read_rows()
+every_row = pytest.mark.parametrize("row", ROWS, ids=str)
+
+
+def check_row(row: Row, portions: Sequence[bytes]) -> None:
+    """Play a row three ways: kept, thrown away, and with next commands read where the data ended."""
+    parser = Parser()
+    played = read_data(parser, portions)
+    assert played.stored == row.stored
+    assert played.ended is not row.open
+    assert parser.bare_newline is row.bare
+    assert parser.size == len(row.stored) + row.stored.count(b"\n")
+    assert played.header == header_of(row.stored)
+    assert played.rest == (b"" if row.open else row.rest + TAIL)
+    if not row.open:
+        parser.feed(played.rest[parser.pending :])
+        next_commands = [(line, b"") for line in row.rest.split(b"\r\n")[:-1]]
+        assert read_commands(parser, [b""]) == [*next_commands, (b"NOOP", b"after")]
+    discarding = Parser()
+    discarding.discard_data()
+    discarded = read_data(discarding, portions)
+    assert discarded == Played(ended=played.ended, rest=played.rest)
+    assert (discarding.size, discarding.bare_newline) == (parser.size, parser.bare_newline)
+
+
+def header_of(stored: bytes) -> bytes:
+    """The header of a message in stored form, up to and including the first empty line."""
+    if stored.startswith(b"\n"):
+        return b"\n"
+    head, empty_line, _ = stored.partition(b"\n\n")
+    return head + empty_line
+
+
+@every_row
+def test_row_whole(row: Row) -> None:
+    check_row(row, [row.sent])
+
+
+@every_row
+def test_row_without_a_tail(row: Row) -> None:
+    played = read_data(Parser(), [row.wire])
+    assert (played.stored, played.ended, played.rest) == (row.stored, not row.open, row.rest)
+
+
+@every_row
+def test_row_byte_by_byte(row: Row) -> None:
+    check_row(row, single_bytes(row.sent))
+
+
+@every_row
+def test_row_at_every_split(row: Row) -> None:
+    for portions in splits(row.sent):
+        check_row(row, portions)
+
+
+@given(st.sampled_from(ROWS), st.data())
+def test_row_in_many_portions(row: Row, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(row.sent)), max_size=12)))
+    check_row(row, [row.sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(row.sent)], strict=True)])
+
+
+def test_the_table_is_whole() -> None:
+    assert len(ROWS) >= 45
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    assert any(row.open for row in ROWS)
+    assert any(row.rest for row in ROWS)
+
+
+# --- Message data beyond the table ------------------------------------------------------------------------------------
+
+
+def test_no_piece_has_header_and_body() -> None:
+    parser = Parser()
+    parser.feed(b"Subject: x\r\n\r\nbody\r\n.\r\n")
+    assert parser.next_data() == b"Subject: x\n\n"
+    assert parser.header_complete
+    assert parser.next_data() == b"body\n"
+    assert parser.next_data() is END_OF_DATA
+
+
+def test_without_an_empty_line_all_of_it_is_header() -> None:
+    played = read_data(parser := Parser(), [b"Subject: x\r\n.\r\n"])
+    assert (played.header, played.body) == (b"Subject: x\n", b"")
+    assert not parser.header_complete
+
+
+def test_a_header_that_never_ends_becomes_body_at_its_limit() -> None:
+    wire = b"x" * 5_000 + b"\r\n.\r\n"
+    for portions in ([wire], single_bytes(wire)):
+        played = read_data(Parser(header_limit=1_000), portions)
+        assert (len(played.header), len(played.body)) == (1_000, 4_001)
+
+
+def test_size_counts_octets_with_crlf_and_without_transparency() -> None:
+    parser = Parser()
+    read_data(parser, [b"..a\r\n\r\nb\n.\r\n"])
+    assert parser.size == len(b".a\r\n\r\nb\r\n..\r\n")
+
+
+@pytest.mark.parametrize(("limit", "too_big"), [(0, False), (9, False), (10, False), (8, True), (1, True)])
+def test_a_message_may_be_as_big_as_its_limit_and_no_bigger(limit: int, too_big: bool) -> None:
+    wire = b"1234567\r\n.\r\nQUIT\r\n"
+    for portions in ([wire], single_bytes(wire), *splits(wire)):
+        parser = Parser(message_limit=limit)
+        played = read_data(parser, portions)
+        assert parser.too_big is too_big
+        assert (played.ended, played.rest) == (True, b"QUIT\r\n")
+        assert (played.stored == b"1234567\n") is not too_big
+
+
+def test_above_its_limit_a_message_costs_no_memory() -> None:
+    parser = Parser(message_limit=10_000)
+    line = b"x" * 98 + b"\r\n"
+    kept = read_data(parser, [line * 10] * 1_000)
+    assert not kept.ended
+    assert len(kept.stored) <= 10_000
+    assert parser.too_big
+    assert (parser.pending, parser.size) == (0, 1_000_000)
+    assert read_data(parser, [b".\r\n"]).ended
+
+
+def test_start_data_forgets_the_last_message() -> None:
+    parser = Parser(message_limit=20)
+    assert read_data(parser, [b"\r\nabare\nline, and too long\r\n.\r\n"]).ended
+    assert (parser.too_big, parser.bare_newline, parser.header_complete) == (True, True, True)
+    parser.start_data()
+    assert (parser.too_big, parser.bare_newline, parser.header_complete, parser.size) == (False, False, False, 0)
+    assert read_data(parser, [b"a: b\r\n.\r\n"]).header == b"a: b\n"
+
+
+def test_discarding_starts_anywhere_and_ends_with_the_message() -> None:
+    parser = Parser()
+    parser.feed(b"kept\r\n")
+    assert parser.next_data() == b"kept\n"
+    parser.discard_data()
+    assert read_data(parser, [b"not kept\r\n.\r\nQUIT\r\n"]) == Played(ended=True, rest=b"QUIT\r\n")
+    parser.start_data()
+    assert parser.next_data() == b"QUIT\n"
+
+
+def test_a_line_without_an_end_streams() -> None:
+    parser = Parser()
+    played = read_data(parser, [b"\r\n", *[b"x" * 65_536] * 64])
+    assert len(played.body) == 64 * 65_536
+    assert parser.pending == 0
+
+
+def test_doubled_dots_do_not_outgrow_a_piece() -> None:
+    wire = b"\r\n" + b"\n." * 50_000 + b"\r\n.\r\n"
+    played = read_data(Parser(), [wire])
+    assert played.body == b"\n.." * 50_000 + b"\n"
+    assert len(played.pieces) < 100
+
+
+# --- Command lines ----------------------------------------------------------------------------------------------------
+
+
+def lines(wire: bytes, **limits: int) -> list[Said]:
+    """What the parser says about `wire`: in one portion, byte by byte and at every split it is the same."""
+    said = read_commands(Parser(**limits), [wire])
+    assert read_commands(Parser(**limits), single_bytes(wire)) == said
+    for portions in splits(wire):
+        assert read_commands(Parser(**limits), portions) == said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("wire", "said"),
+    [
+        (b"QUIT\r\n", (b"QUIT", b"")),
+        (b"quit\r\n", (b"QUIT", b"")),
+        (b"MaIl FROM:<a@B.example> size=1\r\n", (b"MAIL", b"FROM:<a@B.example> size=1")),
+        (b"NOOP   two  words \t \r\n", (b"NOOP", b"two  words")),
+        (b"NOOP\tword\r\n", (b"NOOP", b"word")),
+        (b"NOOP \t\r\n", (b"NOOP", b"")),
+        (b"\r\n", (b"", b"")),
+        (b"  \r\n", (b"", b"")),
+        (b" NOOP\r\n", (b"", b"NOOP")),
+        (b"RCPT TO:<\xc3\xa9@x.example>\r\n", (b"RCPT", b"TO:<\xc3\xa9@x.example>")),
+        (b"\xe9t\xe9\x85\r\n", (b"\xe9T\xe9\x85", b"")),
+    ],
+)
+def test_a_line_is_a_verb_and_an_argument(wire: bytes, said: tuple[bytes, bytes]) -> None:
+    assert lines(wire) == [said]
+
+
+def test_a_line_is_none_before_its_crlf() -> None:
+    assert lines(b"") == []
+    assert lines(b"QUIT") == []
+    assert lines(b"QUIT\r") == []
+
+
+def test_pipelined_lines_come_one_by_one() -> None:
+    wire = b"MAIL FROM:<>\r\nRCPT TO:<a@x.example>\r\nDATA\r\nrest"
+    assert lines(wire) == [(b"MAIL", b"FROM:<>"), (b"RCPT", b"TO:<a@x.example>"), (b"DATA", b"")]
+    parser = Parser()
+    parser.feed(wire)
+    pending = [parser.pending]
+    while parser.next_command() is not None:
+        pending.append(parser.pending)
+    assert pending == [len(wire), len(wire) - 14, 10, 4]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"NOOP\nQUIT",
+        b"\nQUIT",
+        b"NOOP\n\nQUIT",
+        b"NOOP\n",
+        b"NOOP\n\rQUIT",
+        b"NOOP\r\rX\nQUIT",
+        b"NOOP\nQUIT \0 " + b"x" * 100,
+    ],
+)
+def test_a_bare_lf_is_one_fault_and_never_two_commands(line: bytes) -> None:
+    assert lines(line + b"\r\nRSET\r\n", line_bytes=32) == [LineFault.BARE_LF, (b"RSET", b"")]
+
+
+def test_a_bare_lf_is_reported_before_the_line_ends() -> None:
+    assert lines(b"NOOP\n") == [LineFault.BARE_LF]
+    assert lines(b"NOOP\nQUIT\nQUIT\n") == [LineFault.BARE_LF]
+
+
+@pytest.mark.parametrize("byte", [*range(9), *range(11, 32), 127])
+def test_control_characters_are_a_fault(byte: int) -> None:
+    for line in (b"NO%cOP", b"NOOP x%cy", b"%cNOOP", b"NOOP x%c"):
+        assert lines(line % byte + b"\r\nQUIT\r\n") == [LineFault.BAD_BYTES, (b"QUIT", b"")]
+
+
+def test_a_line_may_be_as_long_as_the_limit() -> None:
+    fits = b"NOOP " + b"x" * 25 + b"\r\n"
+    assert len(fits) == 32
+    assert lines(fits + b"RSET\r\n", line_bytes=32) == [(b"NOOP", b"x" * 25), (b"RSET", b"")]
+    assert lines(b"x" + fits + b"RSET\r\n", line_bytes=32) == [LineFault.TOO_LONG, (b"RSET", b"")]
+
+
+@pytest.mark.parametrize("excess", [2, 3, 4, 31, 32, 33, 200])
+def test_a_longer_line_is_one_fault_and_never_a_command_out_of_its_tail(excess: int) -> None:
+    line = b"NOOP " + b"x" * 25 + b"x" * excess
+    for ending in (b"\r\n", b"\rQUIT\r\n", b"\nQUIT\r\n", b"\r\r\n"):
+        assert lines(line + ending + b"RSET\r\n", line_bytes=32) == [LineFault.TOO_LONG, (b"RSET", b"")]
+
+
+def test_a_line_without_an_end_is_one_fault_and_costs_no_memory() -> None:
+    parser = Parser(line_bytes=2048)
+    assert read_commands(parser, [b"x" * 65_536] * 16) == [LineFault.TOO_LONG]
+    assert parser.pending == 0
+    assert read_commands(parser, [b"\r", b"\nQUIT\r\n"]) == [(b"QUIT", b"")]
+
+
+def test_every_fault_has_its_own_line() -> None:
+    wire = b"a\nb\r\n" + b"x" * 40 + b"\r\n\0\r\nNOOP\r\n"
+    faults = [LineFault.BARE_LF, LineFault.TOO_LONG, LineFault.BAD_BYTES]
+    assert lines(wire, line_bytes=16) == [*faults, (b"NOOP", b"")]
+
+
+def test_limits_can_be_read_and_not_changed() -> None:
+    parser = Parser(line_bytes=1, message_limit=2, header_limit=3)
+    assert (parser.line_bytes, parser.message_limit, parser.header_limit) == (1, 2, 3)
+    with pytest.raises(AttributeError):
+        parser.line_bytes = 4
+
+
+def test_data_after_an_unfinished_command_line_starts_afresh() -> None:
+    parser = Parser()
+    assert read_commands(parser, [b"unfinished"]) == []
+    parser.start_data()
+    assert read_data(parser, [b"\r\n.\r\n"]).stored == b"unfinished\n"
+    assert read_commands(parser, [b"QUIT\r\n"]) == [(b"QUIT", b"")]
