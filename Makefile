@@ -27,6 +27,7 @@ format: $(BUILT)  ## Put the sources in their form
 
 docs: $(BUILT)  ## Write the generated parts of docs/
 	$(RUN) -m fastsmtp.config.document > docs/configuration.md
+	$(RUN) -m fastsmtp.server.document > docs/metrics.md
 
 bench: $(BUILT)  ## CPU per message beside aiosmtpd, on this machine
 	$(RUN) bench/against_aiosmtpd.py

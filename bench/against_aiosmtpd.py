@@ -6,7 +6,6 @@ that the server process spent on the CPU (user and system, all threads), divided
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -48,7 +47,7 @@ class Peer:
         self.name = name
         self.cpu_us: list[float] = []
         self.rates: list[float] = []
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder, text=True)  # noqa: S603
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder, text=True)
         self._folder = folder
         self.port = self._find_port(port_of)
 
@@ -107,7 +106,13 @@ def main() -> None:
                 for peer in peers if number % 2 else reversed(peers):
                     before = peer.cpu_seconds()
                     load = uvloop.run(
-                        run(peer.port, connections=options.connections, messages=options.messages, body=body, recipients=recipients)
+                        run(
+                            peer.port,
+                            connections=options.connections,
+                            messages=options.messages,
+                            body=body,
+                            recipients=recipients,
+                        )
                     )
                     if load.refused:
                         raise SystemExit(f"{peer.name} refused: {load.refused[0]}")
@@ -136,7 +141,10 @@ def make_site(folder: Path, recipients: list[str]) -> Path:
 def report(peers: list[Peer], options: argparse.Namespace) -> None:
     """The table for people, the line for machines."""
     ours, theirs = (statistics.median(peer.cpu_us) for peer in peers)
-    print(f"\r{options.messages} messages of {options.size} octets, {options.connections} connections, medians of {options.rounds}")
+    print(
+        f"\r{options.messages} messages of {options.size} octets, {options.connections} connections, "
+        f"medians of {options.rounds} rounds"
+    )
     for peer in peers:
         spread = f"{min(peer.cpu_us):.0f}..{max(peer.cpu_us):.0f}"
         print(

@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, embedsignature=False, autotestdict=False
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, embedsignature=False
+# cython: autotestdict=False
 """One batch of messages to disk in one call, without the GIL.
 
 A message is in one of these states, and a batch goes through them together:

@@ -99,9 +99,7 @@ cdef int create(Batch *batch, File *file) noexcept nogil:
     """A new file in tmp/, never one that was there. A descriptor."""
     cdef int fd
     batch.step = CREATE
-    fd = openat(
-        file.mailbox.tmp, file.name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0o600
-    )
+    fd = openat(file.mailbox.tmp, file.name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0o600)
     return fd if fd >= 0 else -errno
 
 

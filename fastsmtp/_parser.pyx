@@ -56,10 +56,18 @@ cdef enum Stored:
 
 @cython.final
 cdef class Parser:
-    # In this form, help(), inspect and stubtest read the signature out of it.
-    "Parser(*, line_bytes=2048, message_limit=0, header_limit=262144)\n--\n\nSee the stub for what everything means."
+    """Parser(*, line_bytes=2048, message_limit=0, header_limit=262144)
+--
+
+Takes bytes in any portions, gives commands and pieces of message data. It has no clock and no opinion.
+
+`line_bytes` is the longest command line, CRLF included; `message_limit` the largest message in octets, with lines
+ending in CRLF (0: no limit); `header_limit` the most octets that are taken for header while no empty line comes.
+"""  # in the form out of which help(), inspect and stubtest read the signature
 
     def __init__(self, *, line_bytes=2048, message_limit=0, header_limit=262144):
+        if line_bytes < 2 or message_limit < 0 or header_limit < 1:
+            raise ValueError("line_bytes is at least 2, header_limit at least 1, message_limit not negative")
         self.line_bytes = line_bytes
         self.message_limit = message_limit
         self.header_limit = header_limit
@@ -68,25 +76,31 @@ cdef class Parser:
 
     @property
     def pending(self):
+        """Bytes that were fed and not used up."""
         return PyBytes_GET_SIZE(self._buffer) - self._position
 
     @property
     def bare_newline(self):
+        """Whether the message has a bare CR or a bare LF so far."""
         return bool(self._data.bare_newline)
 
     @property
     def header_complete(self):
+        """Whether every piece up to now is header, its empty line included, and the next one will be body."""
         return not self._data.in_header
 
     @property
     def size(self):
+        """Octets of the message so far: transparency undone, line ends counted as CRLF."""
         return self._data.size
 
     @property
     def too_big(self):
+        """Whether the message has passed `message_limit`; its later pieces are not kept."""
         return 0 < self.message_limit < self._data.size
 
     cpdef void feed(self, bytes data):
+        """Take what the network gave."""
         if self._position == PyBytes_GET_SIZE(self._buffer):
             self._buffer = data
         else:
@@ -94,6 +108,10 @@ cdef class Parser:
         self._position = 0
 
     cpdef object next_command(self):
+        """The next command as (verb in upper case, argument without blanks around it), or None: feed more.
+
+        A faulty line is reported once, as soon as the fault is known, and skipped to its CRLF.
+        """
         cdef Py_ssize_t size, end
         cdef const char* line
         cdef const char* found
@@ -144,6 +162,7 @@ cdef class Parser:
         return False
 
     cpdef void start_data(self):
+        """From here on the input is message data (the client has been told 354)."""
         self._data = DataState(
             at_start=True,  # the CRLF of the DATA line counts as the first one
             held_dot=False,
@@ -160,9 +179,14 @@ cdef class Parser:
         self._searched = 0
 
     cpdef void discard_data(self):
+        """Read on to the true end of data, but keep nothing."""
         self._keep = False
 
     cpdef object next_data(self):
+        """The next piece in its stored form, END_OF_DATA once behind the last one, or None: feed more.
+
+        No piece is empty, and no piece has both header and body.
+        """
         cdef Py_ssize_t size, room, written
         cdef PyObject* piece
         cdef bint was_header

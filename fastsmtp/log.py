@@ -22,7 +22,16 @@ import orjson
 
 from fastsmtp.smtp.transaction import Transaction
 
-__all__ = ["FLUSH_AFTER_S", "FLUSH_BYTES", "LineLog", "LogHandler", "encode_line", "iso_time", "transaction_line"]
+__all__ = [
+    "FLUSH_AFTER_S",
+    "FLUSH_BYTES",
+    "STDOUT_DESCRIPTOR",
+    "LineLog",
+    "LogHandler",
+    "encode_line",
+    "iso_time",
+    "transaction_line",
+]
 
 FLUSH_AFTER_S: Final = 0.1
 FLUSH_BYTES: Final = 32_768

@@ -29,25 +29,20 @@ class StatsCollector(Collector):
             yield _metric(family, self._stats.cells)
 
 
-def _labels(family: Family) -> tuple[str, ...]:
-    """Label names; a Python keyword is declared with an underscore behind it, like `class_`."""
-    return tuple(label.removesuffix("_") for label in family.labels)
-
-
 def _metric(family: Family, cells: Sequence[int]) -> Metric:
     in_seconds = family.name.removesuffix("_total").endswith("_seconds")
     divisor = _NS_PER_S if in_seconds else 1
     if family.kind == "histogram":
         return _histogram(family, cells, divisor)
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    metric = kind(family.name, family.help, labels=_labels(family))
+    metric = kind(family.name, family.help, labels=family.labels)
     for values, index in family.children.items():
         metric.add_metric(values, cells[index] / divisor if in_seconds else cells[index])
     return metric
 
 
 def _histogram(family: Family, cells: Sequence[int], divisor: int) -> Metric:
-    metric = HistogramMetricFamily(family.name, family.help, labels=_labels(family))
+    metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
     bounds = [*(repr(bound / divisor) for bound in family.bounds), "+Inf"]
     for values, index in family.children.items():
         counts = cells[index : index + len(bounds)]

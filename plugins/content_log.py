@@ -50,7 +50,7 @@ class ContentLog(Plugin[Options]):
         self._day = ""
         self._day_bytes = 0
 
-    async def on_stored(self, txn: Transaction, reply: Reply) -> None:  # noqa: ARG002 - it was taken, that is enough
+    async def on_stored(self, txn: Transaction, reply: Reply) -> None:
         if not self._is_wanted(txn):
             return
         content = txn.message.added + bytes(txn.message)

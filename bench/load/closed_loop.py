@@ -21,7 +21,10 @@ class Load:
 
 def message(size: int) -> bytes:
     """A message of about `size` octets with lines of 72, dot-stuffed, with its end."""
-    header = b"From: <a@bench.example>\r\nTo: <b@bench.example>\r\nSubject: bench\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n"
+    header = (
+        b"From: <a@bench.example>\r\nTo: <b@bench.example>\r\nSubject: bench\r\n"
+        b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n"
+    )
     line = b"The quick brown fox jumps over the lazy dog, again and again and again.\r\n"
     return header + line * max(1, (size - len(header)) // len(line)) + b".\r\n"
 

@@ -132,7 +132,7 @@ class ConnectionProtocol(asyncio.Protocol):
             self._service.stats.cells[self._service.stats.faults] += 1
             _log.exception("internal error", extra={"id": self._session.connection.id})
             self._session.turn_away(Reply(421, "4.3.0", LOCAL_TROUBLE.text, closes=True))
-            waiting = self._session.is_waiting
+            waiting = False
         if not waiting and self._eof and not self._session.closing:
             self._session.lose()
             self._advance()

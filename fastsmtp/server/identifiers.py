@@ -7,19 +7,29 @@ from typing import Final
 __all__ = ["identifiers"]
 
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing to misread on the telephone
+_PAIRS: Final = [high + low for high in _DIGITS for low in _DIGITS]
 
 
-def _base32(value: int, length: int) -> str:
-    return "".join(_DIGITS[(value >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
+def _base32(value: int) -> str:
+    """Twelve digits for 60 bits."""
+    pairs = _PAIRS
+    return (
+        pairs[value >> 50 & 1023]
+        + pairs[value >> 40 & 1023]
+        + pairs[value >> 30 & 1023]
+        + pairs[value >> 20 & 1023]
+        + pairs[value >> 10 & 1023]
+        + pairs[value & 1023]
+    )
 
 
 def identifiers(now: Callable[[], float]) -> Iterator[str]:
-    """An endless supply: eleven digits of microseconds, three that are this worker's own.
+    """An endless supply: twelve digits of microseconds, four that are this worker's own.
 
     `now` gives seconds since the epoch; two names in one microsecond, or a clock set back, borrow from the future.
     """
-    suffix = _base32(secrets.randbits(15), 3)
+    suffix = _PAIRS[secrets.randbits(10)] + _PAIRS[secrets.randbits(10)]
     last = 0
     while True:
         last = max(last + 1, int(now() * 1_000_000))
-        yield _base32(last, 11) + suffix
+        yield _base32(last) + suffix

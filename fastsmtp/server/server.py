@@ -72,7 +72,7 @@ class Server:
     def __init__(self, settings: Settings, log: LineLog) -> None:
         """Raises PluginLoadError."""
         self._settings = settings
-        self._stats = Stats()
+        self.stats = Stats()
         self._clock = SystemClock()
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
         self._directory: Directory = SqliteDirectory(
@@ -83,21 +83,21 @@ class Server:
         # The journal is not there yet; what stands in for it is slower and as safe.
         durability: Final = "none" if settings.maildir.durability == "none" else "fsync"
         self._store: MessageStore = MaildirStore(
-            settings.maildir.root, settings.hostname, durability, self._clock, self._stats
+            settings.maildir.root, settings.hostname, durability, self._clock, self.stats
         )
-        self._pipeline = Pipeline(
-            Chain(self._plugins, self._stats, self._clock), self._directory, self._store, self._stats
+        self.pipeline = Pipeline(
+            Chain(self._plugins, self.stats, self._clock), self._directory, self._store, self.stats
         )
         self._open: set[ConnectionProtocol] = set()
         loop = asyncio.get_running_loop()
-        options = session_options(settings, self._pipeline)
+        options = session_options(settings, self.pipeline)
         self._service = Service(
             loop,
             options,
             settings.timeouts,
             settings.limits.connections,
-            self._pipeline,
-            ServiceStats(self._stats, options.asks),
+            self.pipeline,
+            ServiceStats(self.stats, options.asks),
             self._clock,
             log,
             identifiers(self._clock.time),
@@ -130,11 +130,11 @@ class Server:
         self._listeners.stop()
         await self._drain(drain_s)
         self._deadlines.stop()
-        await self._pipeline.settle()
+        await self.pipeline.settle()
         for loaded in reversed(self._started):
             try:
                 await loaded.plugin.stop()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the others are to be stopped all the same
                 _log.exception("plugin does not stop", extra={"plugin": loaded.name})
         await self._store.close()
         await self._directory.close()
@@ -171,7 +171,7 @@ class Server:
         for loaded in self._plugins:
             try:
                 await loaded.plugin.start(services)
-            except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the operator reads one sentence
+            except Exception as error:  # whatever a plugin raises, the operator reads one sentence
                 raise StartError(f"plugin {loaded.name} does not start: {type(error).__name__}: {error}") from error
             self._started.append(loaded)
 
@@ -179,7 +179,7 @@ class Server:
         listen = self._settings.metrics.listen
         if listen is None:
             return None
-        self._metrics = MetricsServer(listen, build_registry(self._stats), is_draining=lambda: self._service.draining)
+        self._metrics = MetricsServer(listen, build_registry(self.stats), is_draining=lambda: self._service.draining)
         await self._metrics.start()
         return self._metrics.address
 

@@ -28,6 +28,9 @@ class Stage(enum.Enum):
     VERB = "on_verb"
     VERDICT = "on_verdict"
 
+    # Enum hashes its name in Python code; the members are singletons, and every question looks one up.
+    __hash__ = object.__hash__
+
     @property
     def label(self) -> str:
         """The name without `on_`: what metrics and tables show."""

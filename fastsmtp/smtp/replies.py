@@ -43,10 +43,17 @@ class Reply:
         if self.enhanced and (not _ENHANCED.match(self.enhanced) or self.enhanced[0] != str(self.code)[0]):
             raise ValueError(f"the enhanced status {self.enhanced!r} does not go with the code {self.code}")
         prefix = f"{self.enhanced} " if self.enhanced else ""
+        wire = f"{self.code} {prefix}{self.text}\r\n"
+        # `isprintable` is false for a line break: nearly every reply is one plain line, and done here.
+        is_plain = self.text.isascii() and self.text.isprintable() and not wire.endswith(" \r\n")
+        if not is_plain or len(wire) > REPLY_LINE_BYTES:
+            wire = self._careful_wire(prefix)
+        object.__setattr__(self, "wire", wire.encode("ascii"))
+
+    def _careful_wire(self, prefix: str) -> str:
         room = REPLY_LINE_BYTES - len("250-\r\n") - len(prefix)
         lines = [f"{prefix}{_line(line)[:room]}".rstrip() for line in self.text.split("\n")]
-        wire = "".join(f"{self.code}-{line}\r\n" for line in lines[:-1]) + f"{self.code} {lines[-1]}\r\n"
-        object.__setattr__(self, "wire", wire.encode("ascii"))
+        return "".join(f"{self.code}-{line}\r\n" for line in lines[:-1]) + f"{self.code} {lines[-1]}\r\n"
 
     @property
     def is_positive(self) -> bool:

@@ -135,7 +135,8 @@ class Session:
             self._reply(self.options.greeting)
 
     def turn_away(self, reply: Reply) -> None:
-        """Say this, whatever the state is, and close."""
+        """Say this, whatever the state is, and close; a question that is out is forgotten."""
+        self._continue = None
         self._verb = b"shutdown"
         self._reply(reply)
 

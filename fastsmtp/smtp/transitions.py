@@ -32,6 +32,8 @@ class State(enum.Enum):
     MESSAGE = "message"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # in C; every command looks its state up
+
 
 # Defined by a standard, and not ours: expansion of lists, the extensions of their own issue, the relics of RFC 821.
 _NOT_OFFERED: Final = dict.fromkeys(

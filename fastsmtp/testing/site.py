@@ -107,6 +107,7 @@ class Site:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the site's event loop, in which its plugins live."""
         if self._runner is None:
+            work.close()
             raise RuntimeError("say `with Site(...) as site:`")
         return self._runner.run(work)
 

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from fastsmtp.config.document import document
+from fastsmtp.config import document as configuration
+from fastsmtp.server import document as metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_configuration_page_is_current() -> None:
-    assert (DOCS / "configuration.md").read_text() == document(), (
-        "run: python -m fastsmtp.config.document > docs/configuration.md"
+    assert (DOCS / "configuration.md").read_text() == configuration.document(), (
+        "run: make docs"
     )
+
+
+def test_metrics_page_is_current() -> None:
+    assert (DOCS / "metrics.md").read_text() == metrics.document(), "run: make docs"

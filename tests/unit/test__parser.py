@@ -302,10 +302,10 @@ def test_every_fault_has_its_own_line() -> None:
 
 
 def test_limits_can_be_read_and_not_changed() -> None:
-    parser = Parser(line_bytes=1, message_limit=2, header_limit=3)
-    assert (parser.line_bytes, parser.message_limit, parser.header_limit) == (1, 2, 3)
+    parser = Parser(line_bytes=4, message_limit=2, header_limit=3)
+    assert (parser.line_bytes, parser.message_limit, parser.header_limit) == (4, 2, 3)
     with pytest.raises(AttributeError):
-        parser.line_bytes = 4
+        parser.line_bytes = 5  # type: ignore[misc]  # what mypy says is what we check
 
 
 def test_data_after_an_unfinished_command_line_starts_afresh() -> None:
@@ -314,3 +314,9 @@ def test_data_after_an_unfinished_command_line_starts_afresh() -> None:
     parser.start_data()
     assert read_data(parser, [b"\r\n.\r\n"]).stored == b"unfinished\n"
     assert read_commands(parser, [b"QUIT\r\n"]) == [(b"QUIT", b"")]
+
+
+@pytest.mark.parametrize("limits", [{"line_bytes": 1}, {"message_limit": -1}, {"header_limit": 0}])
+def test_limits_that_cannot_be_meant(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        Parser(**limits)

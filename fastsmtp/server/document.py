@@ -1,0 +1,61 @@
+"""Writes docs/metrics.md from a server put together for it: `python -m fastsmtp.server.document > docs/metrics.md`."""
+
+import asyncio
+import sys
+from typing import Final
+
+from fastsmtp.config.model import Settings
+from fastsmtp.log import STDOUT_DESCRIPTOR, LineLog
+from fastsmtp.server.server import Server
+from fastsmtp.stats import Family
+
+__all__ = ["document"]
+
+_INTRODUCTION: Final = """\
+# Metrics
+
+`/metrics` on the address in `[metrics] listen` speaks the Prometheus text format (or OpenMetrics, to who asks for it);
+`/healthz` beside it answers `200 ok`, and `503 draining` while the server shuts down.
+
+Every counter exists from the start, at zero, so that the first refusal is a change that an alert can see. Times are in
+seconds. The hot path only adds integers; everything else happens when somebody scrapes. The usual `process_*` and
+`python_info` metrics are there too.
+
+| metric | kind | labels | what it counts |
+|---|---|---|---|
+"""
+
+_PLUGINS: Final = """
+`mode` is `active` or `shadow`; `answer` is one of {answers}.
+"""
+
+
+async def _families() -> list[Family]:
+    settings = Settings.model_validate(
+        {"hostname": "mx.example.org", "plugin": [{"use": "block_sender", "options": {"domains": ["spam.example"]}}]}
+    )
+    return list(Server(settings, LineLog(STDOUT_DESCRIPTOR)).stats.families())
+
+
+def _label(family: Family, position: int) -> str:
+    """A label with its values, where they are few and the same everywhere."""
+    name = family.labels[position]
+    values = sorted({values[position] for values in family.children})
+    return name if name in {"verb", "stage", "plugin", "mode", "answer"} else f"{name}: {', '.join(values)}"
+
+
+def document() -> str:
+    """The page as Markdown."""
+    families = asyncio.run(_families())
+    rows = []
+    for family in families:
+        labels = "; ".join(_label(family, position) for position in range(len(family.labels)))
+        rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |\n")
+    answers = next(family for family in families if family.name == "fastsmtp_plugin_answers_total")
+    position = answers.labels.index("answer")
+    named = ", ".join(f"`{answer}`" for answer in dict.fromkeys(values[position] for values in answers.children))
+    return _INTRODUCTION + "".join(rows) + _PLUGINS.format(answers=named)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

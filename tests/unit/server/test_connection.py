@@ -1,0 +1,369 @@
+"""One connection over a transport that writes down what it is told, with a real session and pipeline behind it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.config.model import TimeoutSettings
+from fastsmtp.directory.memory import MemoryDirectory
+from fastsmtp.log import LineLog
+from fastsmtp.pipeline.chain import Chain
+from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.plugin import Address
+from fastsmtp.ports import Directory, MessageStore, Whereabouts
+from fastsmtp.server.clock import SystemClock
+from fastsmtp.server.connection import ConnectionProtocol
+from fastsmtp.server.deadlines import NEVER
+from fastsmtp.server.flow import INPUT_BYTES
+from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.session import SessionOptions
+from fastsmtp.smtp.transaction import Transaction
+from fastsmtp.stats import Stats
+
+ENVELOPE = b"EHLO c.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
+
+
+class Transport(asyncio.Transport):
+    """Keeps every single write apart."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 4711), "sockname": ("192.0.2.2", 25)})
+        self.writes: list[bytes] = []
+        self.calls: list[str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def pause_reading(self) -> None:
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        self.calls.append("resume")
+
+
+class Store:
+    """Gives out futures, which the test fulfils."""
+
+    def __init__(self) -> None:
+        self.futures: list[asyncio.Future[Reply]] = []
+
+    def store(self, transaction: Transaction) -> asyncio.Future[Reply]:
+        self.futures.append(asyncio.get_running_loop().create_future())
+        return self.futures[-1]
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Broken:
+    """A directory with a fault in its code."""
+
+    def locate(self, address: Address) -> Whereabouts:
+        raise ZeroDivisionError("secret detail")
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Rig:
+    """A connection with everything around it."""
+
+    def __init__(self, log: LineLog, directory: Directory | None = None, max_connections: int = 10) -> None:
+        self.stats = Stats()
+        self.fake = Store()
+        store: MessageStore = self.fake
+        clock = SystemClock()
+        self.open: set[ConnectionProtocol] = set()
+        pipeline = Pipeline(
+            Chain([], self.stats, clock), directory or MemoryDirectory(["alice@example.test"]), store, self.stats
+        )
+        self.service = Service(
+            asyncio.get_running_loop(),
+            SessionOptions("mx.example.org", asks=pipeline.asks),
+            TimeoutSettings(),
+            max_connections,
+            pipeline,
+            ServiceStats(self.stats, pipeline.asks),
+            clock,
+            log,
+            identifiers(clock.time),
+        )
+
+    def connect(self) -> tuple[ConnectionProtocol, Transport]:
+        protocol, transport = ConnectionProtocol(self.service, self.open), Transport()
+        protocol.connection_made(transport)
+        return protocol, transport
+
+    def gauge(self) -> int:
+        return self.stats.cells[self.service.stats.open]
+
+
+@contextmanager
+def opened_log(tmp_path: Path) -> Iterator[LineLog]:
+    log = LineLog.open(tmp_path / "log")
+    yield log
+    log.close()
+
+
+def with_rig(tmp_path: Path, test: Callable[[Rig], None], directory: Directory | None = None) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            test(Rig(log, directory))
+
+    asyncio.run(body())
+
+
+def test_replies_to_a_pipelined_group_leave_in_one_write(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        assert transport.writes == [b"220 mx.example.org ESMTP fastsmtp\r\n"]
+        protocol.data_received(ENVELOPE)
+        assert len(transport.writes) == 2
+        assert transport.writes[1].endswith(b"354 End data with <CR><LF>.<CR><LF>\r\n")
+
+    with_rig(tmp_path, test)
+
+
+def test_input_behind_a_question_stays_until_the_answer(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, transport = rig.connect()
+            protocol.data_received(ENVELOPE)
+            transport.writes.clear()
+            protocol.data_received(b"x\r\n.\r\nNOOP\r\n")
+            protocol.data_received(b"QUIT\r\n")
+            assert transport.writes == []
+            assert protocol.deadline == NEVER  # from here on it is our time
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert transport.writes == [b"250 2.0.0 stored\r\n250 2.0.0 OK\r\n221 2.0.0 Bye\r\n"]
+            assert transport.calls == ["close"]
+
+    asyncio.run(body())
+
+
+def test_input_that_piles_up_stops_reading(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, transport = rig.connect()
+            protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+            protocol.data_received(b"NOOP\r\n" * (INPUT_BYTES // 6 + 1))
+            assert transport.calls == ["pause"]
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert transport.calls == ["pause", "resume"]
+            assert b"".join(transport.writes).count(b"250 2.0.0 OK\r\n") == INPUT_BYTES // 6 + 1
+
+    asyncio.run(body())
+
+
+def test_nothing_is_answered_while_the_client_does_not_read(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.pause_writing()
+        before = len(transport.writes)
+        protocol.data_received(b"NOOP\r\n")
+        assert len(transport.writes) == before
+        protocol.resume_writing()
+        assert transport.writes[before:] == [b"250 2.0.0 OK\r\n"]
+
+    with_rig(tmp_path, test)
+
+
+def test_a_client_that_neither_reads_nor_leaves_is_cut_off(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.pause_writing()
+        protocol.expire()
+        assert transport.calls == ["abort"]
+
+    with_rig(tmp_path, test)
+
+
+def test_a_slow_client_is_told_so(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.expire()
+        assert transport.writes[-1].startswith(b"421 4.4.2 ")
+        assert transport.calls == ["close"]
+
+    with_rig(tmp_path, test)
+
+
+def test_single_bytes_buy_no_time(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, _ = rig.connect()
+        deadline = protocol.deadline
+        protocol.data_received(b"N")
+        protocol.data_received(b"O")
+        assert protocol.deadline == deadline
+
+    with_rig(tmp_path, test)
+
+
+def test_end_of_input_while_storing_still_gets_its_answer(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, transport = rig.connect()
+            protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+            assert protocol.eof_received() is True
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert transport.writes[-1] == b"250 2.0.0 stored\r\n"
+            assert transport.calls == ["close"]
+
+    asyncio.run(body())
+
+
+def test_end_of_input_in_a_message_stores_nothing(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.data_received(ENVELOPE + b"x\r\n.\r")
+        assert protocol.eof_received() is False
+        assert rig.fake.futures == []
+        assert transport.calls == ["close"]
+
+    with_rig(tmp_path, test)
+
+
+def test_a_client_that_vanishes_while_we_store_leaves_when_that_is_done(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, transport = rig.connect()
+            protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+            written = len(transport.writes)
+            protocol.connection_lost(ConnectionResetError())
+            assert rig.open == {protocol}
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert (rig.open, rig.gauge(), len(transport.writes)) == (set(), 0, written)
+        assert '"outcome":"stored"' in (tmp_path / "log").read_text()
+
+    asyncio.run(body())
+
+
+def test_a_store_that_fails_unexpectedly_is_our_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, transport = rig.connect()
+            protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+            rig.fake.futures[0].set_exception(OSError("secret detail"))
+            await asyncio.sleep(0)
+            assert transport.writes[-1].startswith(b"451 4.3.0 ")
+            assert b"secret" not in transport.writes[-1]
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(body())
+    assert "secret detail" in caplog.text
+
+
+def test_a_fault_of_ours_is_421_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.data_received(ENVELOPE)
+        assert b"\r\n421 4.3.0 " in transport.writes[-1]
+        assert b"secret" not in transport.writes[-1]
+        assert transport.calls == ["close"]
+        assert rig.stats.cells[rig.service.stats.faults] == 1
+
+    with caplog.at_level(logging.ERROR):
+        with_rig(tmp_path, test, Broken())
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_too_many_connections_are_turned_away(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log, max_connections=1)
+            first, _ = rig.connect()
+            second, transport = rig.connect()
+            assert transport.writes == [b"421 4.3.2 Too many connections, come again later\r\n"]
+            assert transport.calls == ["close"]
+            second.connection_lost(None)
+            first.connection_lost(None)
+            assert rig.gauge() == 0
+            third, transport = rig.connect()
+            assert transport.writes[0].startswith(b"220 ")
+            third.connection_lost(None)
+
+    asyncio.run(body())
+
+
+def test_draining_finishes_a_message_and_greets_nobody(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            busy, busy_transport = rig.connect()
+            idle, idle_transport = rig.connect()
+            busy.data_received(ENVELOPE)
+            rig.service.draining = True
+            busy.drain()
+            idle.drain()
+            assert idle_transport.writes[-1].startswith(b"421 4.3.2 ")
+            assert busy_transport.calls == []
+            busy.data_received(b"x\r\n.\r\n")
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            said = busy_transport.writes[-1].splitlines()
+            assert [line[:4] for line in said] == [b"250 ", b"421 "]
+            _, late = rig.connect()
+            assert late.writes[-1].startswith(b"421 4.3.2 ")
+
+    asyncio.run(body())
+
+
+def test_a_drain_that_runs_out_cuts_a_message_short(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.data_received(ENVELOPE + b"half a mess")
+        protocol.drain()
+        protocol.cut()
+        assert transport.writes[-1].startswith(b"421 4.3.2 ")
+        assert transport.calls == ["close"]
+        assert rig.fake.futures == []
+
+    with_rig(tmp_path, test)
+
+
+def test_no_task_is_made_for_what_can_be_answered_now(tmp_path: Path) -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        made: list[object] = []
+
+        def refuse(_loop: asyncio.AbstractEventLoop, coroutine: object, **_: object) -> asyncio.Task[None]:
+            made.append(coroutine)
+            raise AssertionError("a task was made")
+
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            loop.set_task_factory(refuse)  # type: ignore[arg-type] # it never returns
+            try:
+                protocol, transport = rig.connect()
+                protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+                rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+                protocol.connection_lost(None)
+            finally:
+                loop.set_task_factory(None)
+            assert made == []
+            assert transport.writes
+
+    asyncio.run(body())

@@ -1,0 +1,70 @@
+"""What all connections share: accounting for a transaction."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from fastsmtp.config.model import TimeoutSettings
+from fastsmtp.delivery.discard import DiscardStore
+from fastsmtp.directory.memory import MemoryDirectory
+from fastsmtp.log import LineLog
+from fastsmtp.pipeline.chain import Chain
+from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.server.clock import SystemClock
+from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.replies import accept
+from fastsmtp.smtp.session import SessionOptions
+from fastsmtp.smtp.transaction import Connection, Transaction
+from fastsmtp.stats import Stats
+
+
+def service(log: LineLog, stats: Stats) -> Service:
+    clock = SystemClock()
+    pipeline = Pipeline(Chain([], stats, clock), MemoryDirectory(), DiscardStore(), stats)
+    return Service(
+        asyncio.get_running_loop(),
+        SessionOptions("mx.example.org", asks=pipeline.asks),
+        TimeoutSettings(),
+        10,
+        pipeline,
+        ServiceStats(stats, pipeline.asks),
+        clock,
+        log,
+        identifiers(clock.time),
+    )
+
+
+def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:
+    log_file = tmp_path / "log"
+    stats = Stats()
+
+    async def account() -> ServiceStats:
+        log = LineLog(os.open(log_file, os.O_WRONLY | os.O_CREAT))
+        shared = service(log, stats)
+        connection = Connection("C1", "192.0.2.1", 4711, "192.0.2.2", 25)
+        transaction = Transaction("T1", connection, Address("a", "example.org"))
+        transaction.outcome, transaction.reply = "stored", accept("stored as T1")
+        transaction.begun_ns = shared.clock.monotonic_ns() - 2_000_000
+        shared.ended(transaction)
+        log.close()
+        return shared.stats
+
+    counted = asyncio.run(account())
+    (line,) = log_file.read_text().splitlines()
+    written = json.loads(line)
+    assert (written["event"], written["id"], written["outcome"]) == ("transaction", "T1", "stored")
+    assert written["reply"] == "250 2.0.0 stored as T1"
+    assert written["duration_ms"] >= 2
+    assert stats.cells[counted.ended["stored"]] == 1
+    assert stats.cells[counted.ended["refused"]] == 0
+
+
+def test_every_counter_is_there_before_anything_happens() -> None:
+    stats = Stats()
+    ServiceStats(stats, frozenset())
+    names = {family.name for family in stats.families()}
+    assert {"fastsmtp_connections", "fastsmtp_replies_total", "fastsmtp_transactions_total"} <= names
+    assert not any(stats.cells)
