@@ -182,6 +182,9 @@ class ConnectionProtocol(asyncio.Protocol):
         elif self._flow.can_write:
             self._flow.release_input()
             self._run()
+        else:
+            # It does not read, so nothing will be written that could set a deadline: its time runs from now.
+            self.deadline = self._service.loop.time() + self._service.timeouts.command
 
     def _write(self, *, waiting: bool) -> None:
         output = self._session.take_output()

@@ -196,6 +196,21 @@ def test_a_client_that_neither_reads_nor_leaves_is_cut_off(tmp_path: Path) -> No
     with_rig(tmp_path, test)
 
 
+def test_an_answer_to_a_client_that_does_not_read_starts_its_time(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, _ = rig.connect()
+            protocol.data_received(ENVELOPE)
+            protocol.data_received(b"x\r\n.\r\n")
+            protocol.pause_writing()
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert protocol.deadline < NEVER
+
+    asyncio.run(body())
+
+
 def test_a_slow_client_is_told_so(tmp_path: Path) -> None:
     def test(rig: Rig) -> None:
         protocol, transport = rig.connect()

@@ -1,0 +1,113 @@
+"""The whole Python side of one message without sockets and disks: protocol, session, pipeline, directory, log.
+
+A transport that forgets, a store that has the message at once; everything else is what runs in production. Prints the
+CPU time of a message (best of the rounds, since noise only adds); `--profile` says where it goes.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import os
+import pstats
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from load.closed_loop import message
+
+from fastsmtp.config.model import TimeoutSettings
+from fastsmtp.delivery.discard import DiscardStore
+from fastsmtp.directory.admin import SqliteAdmin
+from fastsmtp.directory.sqlite import SqliteDirectory
+from fastsmtp.log import LineLog
+from fastsmtp.pipeline.chain import Chain
+from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.server.clock import SystemClock
+from fastsmtp.server.connection import ConnectionProtocol
+from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.smtp.session import SessionOptions
+from fastsmtp.stats import Stats
+
+COMMANDS = (
+    b"MAIL FROM:<a@bench.example>\r\n",
+    b"RCPT TO:<user@bench.example>\r\n",
+    b"DATA\r\n",
+    message(4096),
+)
+
+
+class Forgetful(asyncio.Transport):
+    """Keeps the last write."""
+
+    last = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.last = bytes(data)
+
+
+def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful]:
+    """A greeted connection."""
+    stats, clock = Stats(), SystemClock()
+    pipeline = Pipeline(Chain([], stats, clock), SqliteDirectory(database), DiscardStore(), stats)
+    service = Service(
+        asyncio.get_running_loop(),
+        SessionOptions("mx.bench.example", asks=pipeline.asks),
+        TimeoutSettings(),
+        10,
+        pipeline,
+        ServiceStats(stats, pipeline.asks),
+        clock,
+        log,
+        identifiers(clock.time),
+    )
+    protocol, transport = ConnectionProtocol(service, set()), Forgetful({"peername": ("127.0.0.1", 1)})
+    protocol.connection_made(transport)
+    protocol.data_received(b"EHLO bench.example\r\n")
+    return protocol, transport
+
+
+async def measure(database: Path, messages: int, rounds: int, profile: bool) -> None:
+    """Play, and print."""
+    log = LineLog(os.open(os.devnull, os.O_WRONLY))
+    protocol, transport = connect(database, log)
+
+    def play(count: int) -> float:
+        begun = time.process_time()
+        for _ in range(count):
+            for command in COMMANDS:
+                protocol.data_received(command)
+        if not transport.last.startswith(b"250 "):
+            raise SystemExit(f"the server said {transport.last!r}")
+        return (time.process_time() - begun) / count * 1e6
+
+    play(messages // 10)
+    best = min(play(messages) for _ in range(rounds))
+    print(f"{best:.1f} us of CPU a message (best of {rounds} rounds of {messages})")
+    if profile:
+        with cProfile.Profile() as profiler:
+            play(messages)
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
+
+
+def main() -> None:
+    """Parse the options, make a directory with one user, measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--messages", type=int, default=5000, help="messages in a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (default: %(default)s)")
+    parser.add_argument("--profile", action="store_true", help="show the thirty most expensive functions")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder, "directory.db")
+        with SqliteAdmin(database, create=True) as admin:
+            admin.add_domain("bench.example")
+            admin.add_user("user@bench.example")
+        uvloop.run(measure(database, options.messages, options.rounds, options.profile))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Plugins first, then the directory at RCPT and the store at the end."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+import pytest
+
+from fastsmtp.errors import DirectoryError
+from fastsmtp.plugin import (
+    Address,
+    Connection,
+    Header,
+    Hello,
+    Message,
+    NoOptions,
+    Opinion,
+    PathOpinion,
+    Plugin,
+    Reply,
+    Stage,
+    Transaction,
+    accept,
+)
+from fastsmtp.ports import Found, NoDomain, NoUser, Whereabouts
+from fastsmtp.testing import Site
+
+MESSAGE = b"Subject: hi\n\nHello\n"
+
+
+class TakesStrangers(Plugin[NoOptions]):
+    """Accepts everybody at example.org and keeps their mail."""
+
+    def __init__(self, options: NoOptions, name: str) -> None:
+        super().__init__(options, name)
+        self.taken: list[bytes] = []
+
+    def on_rcpt(self, txn: Transaction, recipient: Address) -> PathOpinion:
+        return accept("welcome", enhanced="2.1.5") if recipient.domain == "example.org" else None
+
+    def on_queue(self, txn: Transaction, message: Message) -> Opinion:
+        if any(recipient.mailbox for recipient in txn.recipients):
+            return None
+        self.taken.append(bytes(message))
+        return accept("taken elsewhere")
+
+
+class Acceptor(Plugin[NoOptions]):
+    """Accepts every recipient and does not say what becomes of them."""
+
+    async def on_rcpt(self, txn: Transaction, recipient: Address) -> PathOpinion:
+        await asyncio.sleep(0)
+        return accept("sure", enhanced="2.1.5")
+
+
+class Diary(Plugin[NoOptions]):
+    """Writes down every hook that is called."""
+
+    def __init__(self, options: NoOptions, name: str) -> None:
+        super().__init__(options, name)
+        self.lines: list[str] = []
+
+    def on_connect(self, connection: Connection) -> None:
+        self.lines.append(f"connect {connection.remote_address}")
+
+    def on_hello(self, connection: Connection, hello: Hello) -> None:
+        self.lines.append(f"hello {hello.verb} {hello.name}")
+
+    def on_mail(self, txn: Transaction, sender: Address) -> None:
+        self.lines.append(f"mail {sender}")
+
+    def on_rcpt(self, txn: Transaction, recipient: Address) -> None:
+        self.lines.append(f"rcpt {recipient}")
+
+    def on_data(self, txn: Transaction) -> None:
+        self.lines.append(f"data {len(txn.recipients)}")
+
+    def on_headers(self, txn: Transaction, header: Header) -> None:
+        self.lines.append(f"headers {header.get('Subject')!r}")
+
+    def on_message(self, txn: Transaction, message: Message) -> None:
+        self.lines.append(f"message {message.size}")
+
+    def on_queue(self, txn: Transaction, message: Message) -> None:
+        self.lines.append(f"queue {len(message.body)}")
+
+    def on_stored(self, txn: Transaction, reply: Reply) -> None:
+        self.lines.append(f"stored {reply.code}")
+
+    def on_reset(self, txn: Transaction) -> None:
+        self.lines.append(f"reset {txn.outcome}")
+
+    def on_disconnect(self, connection: Connection) -> None:
+        self.lines.append("disconnect")
+
+    def on_verb(self, connection: Connection, verb: str, argument: str) -> None:
+        self.lines.append(f"verb {verb} {argument}")
+
+
+def diary_of(site: Site) -> list[str]:
+    plugin = site.plugins[0].plugin
+    assert isinstance(plugin, Diary)
+    return plugin.lines
+
+
+@dataclass
+class Oracle:
+    """A directory that answers what it is told to."""
+
+    answer: Whereabouts | DirectoryError
+    is_slow: bool
+    asked: list[Address] = field(default_factory=list)
+
+    def locate(self, address: Address) -> Whereabouts | Awaitable[Whereabouts]:
+        self.asked.append(address)
+        return self._later() if self.is_slow else self._now()
+
+    def _now(self) -> Whereabouts:
+        if isinstance(self.answer, DirectoryError):
+            raise self.answer
+        return self.answer
+
+    async def _later(self) -> Whereabouts:
+        await asyncio.sleep(0)
+        return self._now()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def test_every_hook_in_the_order_of_a_connection() -> None:
+    with Site([Diary]) as site:
+        client = site.connect(ip="2001:db8::1")
+        client.hello("me.example")
+        client.command("NOOP x y")
+        client.send("ann@example.org", "user@example.test", MESSAGE)
+        client.mail("bob@example.org")
+        client.command("RSET")
+        client.quit()
+        assert diary_of(site) == [
+            "connect 2001:db8::1",
+            "hello EHLO me.example",
+            "verb NOOP x y",
+            "mail ann@example.org",
+            "rcpt user@example.test",
+            "data 1",
+            "headers b'hi'",
+            "message 22",
+            "queue 1",
+            "stored 250",
+            "reset stored",
+            "mail bob@example.org",
+            "reset reset",
+            "verb QUIT ",
+            "disconnect",
+        ]
+
+
+def test_whoever_vanishes_is_told_about() -> None:
+    with Site([Diary]) as site:
+        client = site.connect()
+        client.hello()
+        client.mail()
+        client.disconnect()
+        assert diary_of(site)[-2:] == ["reset lost", "disconnect"]
+
+
+def test_a_session_asks_only_where_somebody_has_a_hook() -> None:
+    assert Site().pipeline.asks == {Stage.RCPT, Stage.QUEUE}
+    assert Site(["loop"]).pipeline.asks == {Stage.RCPT, Stage.QUEUE, Stage.HEADERS}
+
+
+def test_who_is_accepted_by_a_plugin_needs_nobody_who_knows_them() -> None:
+    with Site([TakesStrangers]) as site:
+        client = site.connect()
+        client.hello()
+        client.mail()
+        assert str(client.rcpt("stranger@example.org")) == "250 2.1.5 welcome"
+        assert str(client.rcpt("nobody@example.test")) == "550 5.1.1 No such user here"
+        assert str(client.rcpt("other@elsewhere.test")) == "550 5.7.1 Relaying denied"
+        assert str(client.data(MESSAGE)) == "250 2.0.0 taken elsewhere"
+        plugin = site.plugins[0].plugin
+        assert isinstance(plugin, TakesStrangers)
+        assert plugin.taken == [MESSAGE]
+        assert site.delivered == {}
+        assert site.transactions[0].recipients[0].mailbox is None
+        assert site.transactions[0].outcome == "stored"
+
+
+def test_mail_that_no_plugin_takes_goes_to_the_store() -> None:
+    with Site([TakesStrangers]) as site:
+        assert site.connect().send("", "user@example.test", MESSAGE).lines == ("kept as T1",)
+        assert site.delivered == {"user@example.test": [MESSAGE]}
+
+
+def test_an_accepted_recipient_whom_nobody_takes_is_no_lost_mail() -> None:
+    with Site([Acceptor]) as site:
+        client = site.connect()
+        assert client.send("", ["user@example.test", "stranger@example.org"], MESSAGE).code == 451
+        assert site.delivered == {}
+        assert str(client.send("", "user@example.test", MESSAGE)) == "250 2.0.0 kept as T2"
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+@pytest.mark.parametrize("plugins", [[], [Diary], [Acceptor]])
+@pytest.mark.parametrize(
+    ("answer", "text", "count"),
+    [
+        (Found("example.test", "user"), "250 2.1.5 Recipient OK", "found"),
+        (NoUser(), "550 5.1.1 No such user here", "no_user"),
+        (NoDomain(), "550 5.7.1 Relaying denied", "no_domain"),
+        (DirectoryError("database away"), "451 4.3.0 Trouble on our side, try again later", "trouble"),
+    ],
+)
+def test_what_the_directory_says_is_what_the_client_hears(
+    *,
+    is_slow: bool,
+    plugins: list[type[Plugin[NoOptions]]],
+    answer: Whereabouts | DirectoryError,
+    text: str,
+    count: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    directory = Oracle(answer, is_slow)
+    with Site(plugins, directory=directory) as site:
+        client = site.connect()
+        client.hello()
+        client.mail()
+        accepted = plugins == [Acceptor] and count != "trouble"
+        assert str(client.rcpt("user@example.test")) == ("250 2.1.5 sure" if accepted else text)
+        assert directory.asked == [Address("user", "example.test")]
+        assert site.count("fastsmtp_lookups_total", result=count) == 1
+    assert [record.getMessage() for record in caplog.records] == (["directory trouble"] if count == "trouble" else [])
+
+
+class SlowStore:
+    """Answers later."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+
+    def store(self, transaction: Transaction) -> Awaitable[Reply]:
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_result, self.reply)
+        return future
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("plugins", [[], [Diary], [{"use": Diary}, TakesStrangers]])
+@pytest.mark.parametrize(("reply", "outcome"), [(accept("kept"), "stored"), (Reply(452, "4.3.1", "full"), "deferred")])
+def test_the_store_has_the_last_word(plugins: list[type[Plugin[NoOptions]]], reply: Reply, outcome: str) -> None:
+    with Site(plugins, store=SlowStore(reply)) as site:
+        assert str(site.connect().send("", "user@example.test", MESSAGE)) == str(reply)
+        assert site.transactions[0].outcome == outcome
+        if plugins:
+            assert ("stored 250" in diary_of(site)) is (outcome == "stored")

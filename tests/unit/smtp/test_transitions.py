@@ -1,0 +1,85 @@
+"""The table, and that a session does what it says: every state with every verb."""
+
+from itertools import product
+
+import pytest
+from driver import MESSAGE, Driver
+
+from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.transitions import TRANSITIONS, State, mermaid
+
+WAYS = {
+    State.CONNECTED: [],
+    State.GREETED: ["EHLO client.example"],
+    State.SENDER: ["EHLO client.example", "MAIL FROM:<ann@example.org>"],
+    State.RECIPIENTS: ["EHLO client.example", "MAIL FROM:<ann@example.org>", "RCPT TO:<alice@example.test>"],
+}
+GOOD = {
+    b"HELO": "HELO client.example",
+    b"EHLO": "EHLO client.example",
+    b"MAIL": "MAIL FROM:<ben@example.org>",
+    b"RCPT": "RCPT TO:<bob@example.test>",
+    b"VRFY": "VRFY bob",
+}
+ALL_VERBS = sorted(set().union(*TRANSITIONS.values()))
+
+
+def at(state: State) -> Driver:
+    driver = Driver()
+    driver.open()
+    driver.say(*WAYS[state])
+    assert driver.session.state is state
+    return driver
+
+
+def test_every_state_in_which_commands_come_knows_every_verb() -> None:
+    assert TRANSITIONS.keys() == set(State) - {State.MESSAGE, State.CLOSED}
+    for row in TRANSITIONS.values():
+        assert sorted(row) == ALL_VERBS
+
+
+@pytest.mark.parametrize(("state", "verb"), list(product(TRANSITIONS, ALL_VERBS)), ids=str)
+def test_a_session_obeys_the_table(state: State, verb: bytes) -> None:
+    driver = at(state)
+    transaction = driver.session.transaction
+    said = driver.say(GOOD.get(verb, verb.decode()))
+    target = TRANSITIONS[state][verb]
+    if isinstance(target, Reply):
+        assert said == str(target)
+        assert driver.session.state is (State.CLOSED if target.closes else state)
+    else:
+        assert said[0] in "23"
+        assert driver.session.state is target
+    if driver.session.state is state and verb not in (b"RSET", b"HELO", b"EHLO"):
+        assert driver.session.transaction is transaction
+
+
+@pytest.mark.parametrize("state", list(TRANSITIONS))
+@pytest.mark.parametrize("line", ["XYZZY", "", "MAILFROM:<a@b.c>", "helo", "RSET x", "DATA x", "QUIT x", "VRFY"])
+def test_a_command_that_is_wrong_in_itself_changes_nothing(state: State, line: str) -> None:
+    driver = at(state)
+    transaction = driver.session.transaction
+    recipients = list(transaction.recipients) if transaction else []
+    assert driver.say(line)[0] == "5"
+    assert driver.session.state is state
+    assert driver.session.transaction is transaction
+    assert (transaction.recipients if transaction else []) == recipients
+
+
+def test_in_the_message_nothing_is_a_command() -> None:
+    driver = at(State.RECIPIENTS)
+    driver.say("DATA")
+    for verb in ALL_VERBS:
+        assert driver.say(GOOD.get(verb, verb.decode())) == ""
+        assert driver.session.state is State.MESSAGE
+    assert driver.say(MESSAGE) == "250 2.0.0 stored"
+    assert driver.session.state is State.GREETED
+
+
+def test_mermaid() -> None:
+    lines = mermaid().splitlines()
+    assert lines[0] == "stateDiagram-v2"
+    assert "    recipients --> message: DATA" in lines
+    assert "    sender --> recipients: RCPT" in lines
+    assert "    connected --> greeted: HELO, EHLO" in lines
+    assert len(lines) == len(set(lines))
