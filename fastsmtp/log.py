@@ -15,12 +15,14 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
 
-from fastsmtp.smtp.transaction import Transaction
+from fastsmtp.smtp.record import Result
+from fastsmtp.smtp.transaction import Connection, Transaction
 
 __all__ = [
     "FLUSH_AFTER_S",
@@ -28,6 +30,7 @@ __all__ = [
     "STDOUT_DESCRIPTOR",
     "LineLog",
     "LogHandler",
+    "connection_line",
     "encode_line",
     "iso_time",
     "transaction_line",
@@ -43,7 +46,13 @@ _STANDARD_ATTRIBUTES: Final = logging.makeLogRecord({}).__dict__.keys() | {"asct
 
 def iso_time(seconds: float) -> str:
     """Seconds since the epoch as ISO 8601 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    milliseconds = int(seconds * 1000)
+    return f"{_iso_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _iso_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def encode_line(line: Mapping[str, Any]) -> bytes:
@@ -221,8 +230,22 @@ def transaction_line(transaction: Transaction, *, time: float, duration_ns: int)
         "duration_ms": round(duration_ns / 1e6, 3),
         "outcome": transaction.outcome,
         "reply": str(transaction.reply) if transaction.reply else None,
-        "results": [
-            {"plugin": result.plugin, "outcome": result.outcome, "evidence": result.evidence}
-            for result in transaction.results
-        ],
+        "refused": [{"recipient": str(recipient), "reply": str(reply)} for recipient, reply in transaction.refusals],
+        "results": _results(*connection.results, *transaction.results),
     }
+
+
+def connection_line(connection: Connection, *, time: float) -> dict[str, Any]:
+    """What is logged of a connection that was over before any transaction began, when a plugin had a say in it."""
+    return {
+        "time": iso_time(time),
+        "event": "connection",
+        "id": connection.id,
+        "remote": connection.remote_address,
+        "helo": connection.hello_name,
+        "results": _results(*connection.results),
+    }
+
+
+def _results(*results: Result) -> list[dict[str, str]]:
+    return [{"plugin": result.plugin, "outcome": result.outcome, "evidence": result.evidence} for result in results]

@@ -35,7 +35,7 @@ def is_mailbox_name(name: str) -> bool:
 def same_domain(stored: str, domain: str) -> bool:
     """Whether a domain name as somebody stored it (any case, A-labels or U-labels) is this canonical one."""
     try:
-        return canonical_domain(stored) == domain
+        return stored == domain or canonical_domain(stored) == domain
     except ValueError:  # not a domain name, or not even UTF-8
         return False
 

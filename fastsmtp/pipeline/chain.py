@@ -93,19 +93,25 @@ class Chain:
             case Address():
                 return None, (opinion, *subject[1:])
             case Naughty() if guard.stage in _BEFORE_RCPT:
+                _attribute(about, name, guard.stage, opinion)
                 if connection.naughty is None:
                     connection.naughty, connection.naughty_by = opinion.reply, name
                 return None, subject
             case Naughty():
                 # The recipients are there: postmaster's mail goes on, anybody else's ends here.
                 spared = transaction is not None and _only_postmaster(guard.stage, transaction, subject)
-                return None if spared else opinion.reply, subject
+                if spared:
+                    return None, subject
+                _attribute(about, name, guard.stage, opinion)
+                return opinion.reply, subject
             case Reply():
+                if not opinion.is_positive:
+                    _attribute(about, name, guard.stage, opinion)
                 return opinion, subject
             case _:
                 refusal = _strictest(opinion.values())
                 if refusal is not None:
-                    about.results.append(Result(name, "fail", describe(opinion)))
+                    _attribute(about, name, guard.stage, opinion)
                 return refusal, subject
 
     def tell(self, stage: Stage, *args: Any) -> None:
@@ -121,6 +127,14 @@ class Chain:
         """Wait for what was told and is still being worked on (each within its plugin's timeout)."""
         while self._background:
             await asyncio.gather(*self._background)
+
+
+def _attribute(
+    about: Connection | Transaction, name: str, stage: Stage, opinion: Reply | Naughty | Mapping[Address, Reply]
+) -> None:
+    """See that the record says who refused, where the plugin has not just written its own evidence."""
+    if not about.results or about.results[-1].plugin != name:
+        about.results.append(Result(name, "fail", f"{stage.label}: {describe(opinion)}"))
 
 
 async def _finish(pending: Awaitable[AnyOpinion]) -> None:

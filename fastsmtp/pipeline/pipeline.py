@@ -7,7 +7,7 @@ from typing import Final
 from fastsmtp.errors import DirectoryError
 from fastsmtp.pipeline.chain import Chain, Decision
 from fastsmtp.plugin import Address, Connection, Recipient, Reply, Stage, Transaction
-from fastsmtp.ports import Directory, Found, MessageStore, NoDomain, Whereabouts
+from fastsmtp.ports import Directory, Found, MessageStore, NoDomain, NoUser, Whereabouts
 from fastsmtp.smtp.effects import Answer, Ask, VerbLine
 from fastsmtp.smtp.replies import LOCAL_TROUBLE, RECIPIENT_OK, RELAYING_DENIED, USER_UNKNOWN
 from fastsmtp.stats import Stats
@@ -15,6 +15,9 @@ from fastsmtp.stats import Stats
 __all__ = ["Pipeline"]
 
 _log = logging.getLogger("fastsmtp.pipeline")
+
+# A tuple, since `Found | NoUser | NoDomain` would be a new object at every question.
+_WHEREABOUTS: Final = (Found, NoUser, NoDomain)
 
 LOOKUPS: Final = ("found", "no_user", "no_domain", "trouble")
 
@@ -120,9 +123,9 @@ class Pipeline:
             whereabouts = self._directory.locate(recipient)
         except DirectoryError as error:
             return self._trouble(transaction, recipient, error)
-        if isinstance(whereabouts, Awaitable):
-            return self._locate_later(transaction, recipient, accepted, whereabouts)
-        return self._located(recipient, accepted, whereabouts)
+        if isinstance(whereabouts, _WHEREABOUTS):
+            return self._located(recipient, accepted, whereabouts)
+        return self._locate_later(transaction, recipient, accepted, whereabouts)
 
     async def _locate_later(
         self, transaction: Transaction, recipient: Address, accepted: Reply | None, pending: Awaitable[Whereabouts]

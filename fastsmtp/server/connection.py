@@ -11,7 +11,7 @@ from typing import Final, cast
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import FlowControl
 from fastsmtp.server.service import Service
-from fastsmtp.smtp.effects import Answer, Ask, Stage
+from fastsmtp.smtp.effects import Answer, Ended, Stage
 from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Recipient
@@ -20,6 +20,9 @@ __all__ = ["ConnectionProtocol"]
 
 _CLOSE_S: Final = 10.0
 """How long a client may take to read our last words."""
+
+# A tuple, since `Reply | Recipient` would be a new object at every question.
+_ANSWERS: Final = (Reply, Recipient)
 
 _log = logging.getLogger("fastsmtp.server")
 
@@ -37,6 +40,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._eof = False
         self._gone = False
         self._told_gone = False
+        self._had_transaction = False
 
     # --- what the event loop calls -----------------------------------------------------------------------------------
 
@@ -144,7 +148,8 @@ class ConnectionProtocol(asyncio.Protocol):
         """Answer the session's questions; True when one has to wait for its answer."""
         session, service = self._session, self._service
         while (effect := session.advance()) is not None:
-            if not isinstance(effect, Ask):
+            if isinstance(effect, Ended):
+                self._had_transaction = True
                 service.ended(effect.transaction)
                 continue
             self._asked_ns = service.clock.monotonic_ns()
@@ -153,10 +158,11 @@ class ConnectionProtocol(asyncio.Protocol):
             if transaction is not None and not transaction.begun_ns:
                 transaction.begun_ns = self._asked_ns
             answer = service.pipeline.answer(effect, session.connection, transaction)
-            if answer is not None and not isinstance(answer, Reply | Recipient):
+            if answer is None or isinstance(answer, _ANSWERS):
+                self._resume(answer)
+            else:
                 self._wait(answer)
                 return True
-            self._resume(answer)
         return session.is_waiting
 
     def _resume(self, answer: Answer) -> None:
@@ -190,20 +196,18 @@ class ConnectionProtocol(asyncio.Protocol):
         output = self._session.take_output()
         if self._gone:
             return
-        now = self._service.loop.time()
-        timeouts = self._service.timeouts
         if output:
             self._transport.write(output)
-        if self._session.closing and not waiting:
-            self._transport.close()
-            self.deadline = now + _CLOSE_S
-        elif waiting:
+        if waiting:
             self.deadline = NEVER
+        elif self._session.closing:
+            self._transport.close()
+            self.deadline = self._service.loop.time() + _CLOSE_S
         elif self._session.in_message:
-            self.deadline = now + timeouts.data
+            self.deadline = self._service.loop.time() + self._service.timeouts.data
         elif output:
             # A reply means that a command was complete; single bytes do not buy time.
-            self.deadline = now + timeouts.command
+            self.deadline = self._service.loop.time() + self._service.timeouts.command
 
     def _leave(self) -> None:
         """Gone, and nothing of it is under way any more."""
@@ -213,6 +217,6 @@ class ConnectionProtocol(asyncio.Protocol):
         stats = self._service.stats
         stats.cells[stats.open] -= 1
         self._open.discard(self)
-        self._service.pipeline.disconnected(self._session.connection)
+        self._service.left(self._session.connection, had_transaction=self._had_transaction)
         if not self._open:
             self._service.emptied.set()

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fastsmtp.config.model import TimeoutSettings
-from fastsmtp.log import LineLog, transaction_line
+from fastsmtp.log import LineLog, connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.ports import Clock
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.session import SessionOptions
-from fastsmtp.smtp.transaction import TRANSACTION_OUTCOMES, Transaction
+from fastsmtp.smtp.transaction import TRANSACTION_OUTCOMES, Connection, Transaction
 from fastsmtp.stats import Histogram, Stats
 
 __all__ = ["Service", "ServiceStats"]
@@ -74,3 +74,9 @@ class Service:
         stats.seconds[transaction.outcome].observe(duration_ns)
         self.pipeline.ended(transaction)
         self.log.write(transaction_line(transaction, time=self.clock.time(), duration_ns=duration_ns))
+
+    def left(self, connection: Connection, *, had_transaction: bool) -> None:
+        """A client is gone: plugins hear of it, and the log of whom they turned away at the door."""
+        self.pipeline.disconnected(connection)
+        if connection.results and not had_transaction:
+            self.log.write(connection_line(connection, time=self.clock.time()))

@@ -6,7 +6,7 @@ Parsing works on bytes with an explicit grammar; what comes out is text in one c
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -90,6 +90,13 @@ class Address:
 
     local: str
     domain: str
+    _text: str = field(init=False, repr=False, compare=False)  # written several times for each message
+
+    def __post_init__(self) -> None:
+        local = self.local
+        if not (self.is_null or _match_local_plain(local.encode(errors="surrogateescape"))):
+            local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        object.__setattr__(self, "_text", f"{local}@{self.domain}" if self.domain else local)
 
     @property
     def is_null(self) -> bool:
@@ -117,12 +124,7 @@ class Address:
         return unicode_domain(self.domain)
 
     def __str__(self) -> str:
-        local = self.local
-        if self.is_null:
-            return ""
-        if not _match_local_plain(local.encode()):
-            local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return f"{local}@{self.domain}" if self.domain else local
+        return self._text
 
 
 NULL_SENDER: Final = Address("", "")

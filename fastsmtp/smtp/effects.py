@@ -1,8 +1,7 @@
 """What a session asks of the world. It never calls up: it returns one of these and waits to be resumed."""
 
 import enum
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
@@ -37,24 +36,21 @@ class Stage(enum.Enum):
         return self.value.removeprefix("on_")
 
 
-@dataclass(frozen=True, slots=True)
-class VerbLine:
+class VerbLine(NamedTuple):
     """A command for `on_verb`: the verb in upper case and the text behind it."""
 
     verb: str
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """Somebody has to answer before the dialogue goes on: `Session.resume(answer)`."""
 
     stage: Stage
     subject: Hello | Address | VerbLine | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A transaction is over, for whatever reason (told, not asked: go on with `Session.advance()`)."""
 
     transaction: Transaction

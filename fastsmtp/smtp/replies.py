@@ -74,7 +74,9 @@ class Reply:
 
 
 def accept(text: str = "OK", *, enhanced: str = "2.0.0", code: int = 250) -> Reply:
-    """An answer that ends the stage: yes."""
+    """An answer that ends the stage: yes (2xx)."""
+    if not 200 <= code <= 299:
+        raise ValueError(f"accept() takes a code from 200 to 299, not {code}")
     return Reply(code, enhanced, text)
 
 

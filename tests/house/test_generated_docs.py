@@ -9,9 +9,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_configuration_page_is_current() -> None:
-    assert (DOCS / "configuration.md").read_text() == configuration.document(), (
-        "run: make docs"
-    )
+    assert (DOCS / "configuration.md").read_text() == configuration.document(), "run: make docs"
 
 
 def test_metrics_page_is_current() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fastsmtp.log import FLUSH_BYTES, LineLog, LogHandler, encode_line, iso_time, transaction_line
 from fastsmtp.smtp.address import NULL_SENDER, Address
 from fastsmtp.smtp.record import Result
-from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.replies import USER_UNKNOWN, Reply
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
 STORED = Reply(250, "2.0.0", "stored as 1a2b")
@@ -223,6 +223,7 @@ def test_a_transaction_is_one_line() -> None:
     transaction.message.append(b"Subject: x\n\n")
     transaction.message.size = 14
     transaction.results.append(Result("headers", "pass", "all there"))
+    transaction.refusals.append((Address("eve", "example.org"), USER_UNKNOWN))
     transaction.reply, transaction.outcome = STORED, "stored"
 
     assert transaction_line(transaction, time=1.5, duration_ns=1_234_567) == {
@@ -237,6 +238,7 @@ def test_a_transaction_is_one_line() -> None:
         "duration_ms": 1.235,
         "outcome": "stored",
         "reply": "250 2.0.0 stored as 1a2b",
+        "refused": [{"recipient": "eve@example.org", "reply": "550 5.1.1 No such user here"}],
         "results": [{"plugin": "headers", "outcome": "pass", "evidence": "all there"}],
     }
 

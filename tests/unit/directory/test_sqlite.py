@@ -112,7 +112,7 @@ def test_what_a_crash_left_in_the_log_is_read(path: Path, tmp_path: Path) -> Non
 
 
 def test_a_replaced_file_is_noticed(path: Path, tmp_path: Path) -> None:
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, recheck_s=0)
     assert directory.locate(ANN) == NoUser()
     make(tmp_path / "new.db", "ann@example.test").rename(path)
     assert directory.locate(ANN) == Found("example.test", "ann")
@@ -121,7 +121,7 @@ def test_a_replaced_file_is_noticed(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_deleted_file_is_trouble_until_it_is_back(path: Path, tmp_path: Path) -> None:
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, recheck_s=0)
     assert directory.locate(JOE) == FOUND_JOE
     path.rename(tmp_path / "elsewhere.db")
     with pytest.raises(DirectoryError, match="No such file"):

@@ -239,7 +239,9 @@ def test_one_refusal_of_a_recipient_refuses_the_message(
         assert bool(site.delivered) is text.startswith("250")
         results = [(result.outcome, result.evidence) for result in site.transactions[0].results]
         refused = not text.startswith("250")
-        assert results == ([("fail", "; ".join(f"{a}: {r}" for a, r in answers.items()))] if refused else [])
+        assert results == (
+            [("fail", "message: " + "; ".join(f"{a}: {r}" for a, r in answers.items()))] if refused else []
+        )
 
 
 class Observer(Plugin[NoOptions]):

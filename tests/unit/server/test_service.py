@@ -15,6 +15,7 @@ from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.service import Service, ServiceStats
 from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.record import Result
 from fastsmtp.smtp.replies import accept
 from fastsmtp.smtp.session import SessionOptions
 from fastsmtp.smtp.transaction import Connection, Transaction
@@ -60,6 +61,24 @@ def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:
     assert written["duration_ms"] >= 2
     assert stats.cells[counted.ended["stored"]] == 1
     assert stats.cells[counted.ended["refused"]] == 0
+
+
+def test_a_client_turned_away_at_the_door_is_a_line(tmp_path: Path) -> None:
+    async def leave() -> None:
+        log = LineLog.open(tmp_path / "log")
+        shared = service(log, Stats())
+        quiet, refused = Connection("C1", "192.0.2.1", 1, "192.0.2.2", 25), Connection("C2", "192.0.2.3", 1, "", 25)
+        refused.results.append(Result("gate", "fail", "connect: 550 5.7.1 no"))
+        shared.left(quiet, had_transaction=False)
+        shared.left(refused, had_transaction=True)
+        shared.left(refused, had_transaction=False)
+        log.close()
+
+    asyncio.run(leave())
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    written = json.loads(line)
+    assert (written["event"], written["id"], written["remote"]) == ("connection", "C2", "192.0.2.3")
+    assert written["results"] == [{"plugin": "gate", "outcome": "fail", "evidence": "connect: 550 5.7.1 no"}]
 
 
 def test_every_counter_is_there_before_anything_happens() -> None:
