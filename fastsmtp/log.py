@@ -61,7 +61,9 @@ def encode_line(line: Mapping[str, Any]) -> bytes:
         encoded = orjson.dumps(line, default=_as_text)
     except TypeError:  # lone surrogates (undecodable bytes), huge integers, keys that are no text
         encoded = orjson.dumps(_plain(line))
-    return _UNSAFE.sub(_escape, encoded) + b"\n"
+    if not encoded.isascii() or b"\x7f" in encoded:  # all that the pattern finds; nearly every line has neither
+        encoded = _UNSAFE.sub(_escape, encoded)
+    return encoded + b"\n"
 
 
 def _as_text(value: object) -> str:

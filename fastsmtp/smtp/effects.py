@@ -3,6 +3,7 @@
 import enum
 from typing import NamedTuple, TypeAlias
 
+from fastsmtp.enums import quick
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Hello, Recipient, Transaction
@@ -10,6 +11,7 @@ from fastsmtp.smtp.transaction import Hello, Recipient, Transaction
 __all__ = ["Answer", "Ask", "Effect", "Ended", "Stage", "VerbLine"]
 
 
+@quick
 class Stage(enum.Enum):
     """The steps of a connection at which somebody may have an opinion; the value is the hook's name."""
 
@@ -26,9 +28,6 @@ class Stage(enum.Enum):
     DISCONNECT = "on_disconnect"
     VERB = "on_verb"
     VERDICT = "on_verdict"
-
-    # Enum hashes its name in Python code; the members are singletons, and every question looks one up.
-    __hash__ = object.__hash__
 
     @property
     def label(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from fastsmtp.enums import quick
 from fastsmtp.smtp.replies import (
     HELLO_FIRST,
     HTTP_SPOKEN,
@@ -22,6 +23,7 @@ from fastsmtp.smtp.replies import (
 __all__ = ["TRANSITIONS", "State", "mermaid"]
 
 
+@quick
 class State(enum.Enum):
     """Where a session is. The message itself is a state too: in it, nothing is a command."""
 
@@ -31,8 +33,6 @@ class State(enum.Enum):
     RECIPIENTS = "recipients given"
     MESSAGE = "message"
     CLOSED = "closed"
-
-    __hash__ = object.__hash__  # in C; every command looks its state up
 
 
 # Defined by a standard, and not ours: expansion of lists, the extensions of their own issue, the relics of RFC 821.

@@ -18,6 +18,7 @@ LAYERS = {
     "fastsmtp._parser": 0,
     "fastsmtp.errors": 0,
     "fastsmtp.stats": 0,
+    "fastsmtp.enums": 0,
     "fastsmtp.smtp.replies": 0,
     "fastsmtp.smtp.address": 0,
     "fastsmtp.config.model": 0,

@@ -36,8 +36,10 @@ def client(server: ServerProcess) -> Iterator[RawClient]:
 
 def copies(server: ServerProcess, transaction_id: str) -> list[trace.Trace]:
     """The files of one message, all mailboxes, by Delivered-To."""
-    stored = (trace.split(file.read_bytes()) for file in server.mail_root.glob("*/*/new/*"))
-    found = sorted((copy for copy in stored if copy.id == transaction_id), key=lambda copy: copy.delivered_to)
+    stored = (file.read_bytes() for file in server.mail_root.glob("*/*/new/*"))
+    found = [trace.split(copy) for copy in stored if transaction_id.encode() in copy]
+    found.sort(key=lambda copy: copy.delivered_to)
+    assert all(copy.id == transaction_id for copy in found)
     assert all(copy.content == CONTENT.replace(b"\r\n", b"\n") for copy in found)
     return found
 
