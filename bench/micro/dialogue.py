@@ -19,7 +19,6 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from load.closed_loop import message
 
-from fastsmtp.config.model import TimeoutSettings
 from fastsmtp.delivery.discard import DiscardStore
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.directory.sqlite import SqliteDirectory
@@ -57,7 +56,8 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     service = Service(
         asyncio.get_running_loop(),
         SessionOptions("mx.bench.example", asks=pipeline.asks),
-        TimeoutSettings(),
+        300.0,
+        180.0,
         10,
         pipeline,
         ServiceStats(stats, pipeline.asks),

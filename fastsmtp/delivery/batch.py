@@ -5,6 +5,7 @@ No timer is needed: an idle writer takes a message at once, a busy one finds mor
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -38,14 +39,18 @@ class _Pending(Generic[Item]):
 class Batcher(Generic[Item]):
     """One writer thread that commits batches of items, each of which gets a Reply.
 
-    `commit` is called in that thread with the items of a batch and returns their replies in the same order. Metrics
-    are counted on the event loop's thread, so nothing is counted by two threads at once.
+    `commit` is called in that thread with the items of a batch and returns their replies in the same order. Everything
+    else happens on the event loop's thread, which wakes the writer once a batch and hears from it once a batch: each
+    hand-over is a fight for the GIL.
     """
 
     def __init__(self, commit: Callable[[list[Item]], Sequence[Reply]], stats: Stats) -> None:
         self._commit = commit
-        self._pending: SimpleQueue[_Pending[Item] | None] = SimpleQueue()
+        self._pending: deque[_Pending[Item]] = deque()
+        self._batches: SimpleQueue[list[_Pending[Item]] | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self._is_busy = False
+        self._idle = asyncio.Event()
         self._cells = stats.cells
         self._stats = stats
         self._messages = stats.counter(
@@ -76,36 +81,41 @@ class Batcher(Generic[Item]):
         if self._thread is None:
             raise RuntimeError("the store is not open")
         answer = self._loop.create_future()
-        self._pending.put(_Pending(item, size, answer))
+        self._pending.append(_Pending(item, size, answer))
+        if not self._is_busy:
+            # Not at once: whatever else this turn of the loop brings shall be in the batch.
+            self._is_busy = True
+            self._loop.call_soon(self._hand_over)
         return answer
 
     async def close(self) -> None:
         """Finish what was given, then stop the writer; all futures are done afterwards."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._pending.put(None)
+            while self._is_busy:
+                self._idle.clear()
+                await self._idle.wait()
+            self._batches.put(None)
             await asyncio.to_thread(thread.join)
 
-    def _run(self) -> None:
-        more = True
-        while more:
-            batch, more = self._gather()
-            if batch:
-                self._write(batch)
-
-    def _gather(self) -> tuple[list[_Pending[Item]], bool]:
-        """Wait for an item, take what else is there; False when the writer is to stop behind these."""
+    def _hand_over(self) -> None:
+        """Give the writer its next batch, if there is one."""
+        pending = self._pending
+        if not pending:
+            self._is_busy = False
+            self._idle.set()
+            return
         batch: list[_Pending[Item]] = []
         size = 0
-        while True:
-            pending = self._pending.get()
-            if pending is None:
-                return batch, False
-            batch.append(pending)
-            size += pending.size
-            # Nobody else takes from the queue: what is there now is there for the next get.
-            if len(batch) == BATCH_MESSAGES or size >= BATCH_BYTES or self._pending.empty():
-                return batch, True
+        while pending and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
+            batch.append(pending.popleft())
+            size += batch[-1].size
+        self._batches.put(batch)
+
+    def _run(self) -> None:
+        """In the writer's thread."""
+        while (batch := self._batches.get()) is not None:
+            self._write(batch)
 
     def _write(self, batch: list[_Pending[Item]]) -> None:
         started = perf_counter_ns()
@@ -122,6 +132,7 @@ class Batcher(Generic[Item]):
             logger.exception("nobody is left to hear of %d messages", len(batch))
 
     def _answer(self, answers: list[tuple[_Pending[Item], Reply]], elapsed_ns: int) -> None:
+        self._hand_over()  # first, so that the disk works while we talk
         self._batch_messages.observe(len(answers))
         self._commit_ns.observe(elapsed_ns)
         for pending, reply in answers:

@@ -190,7 +190,7 @@ class ConnectionProtocol(asyncio.Protocol):
             self._run()
         else:
             # It does not read, so nothing will be written that could set a deadline: its time runs from now.
-            self.deadline = self._service.loop.time() + self._service.timeouts.command
+            self.deadline = self._service.loop.time() + self._service.command_s
 
     def _write(self, *, waiting: bool) -> None:
         output = self._session.take_output()
@@ -204,10 +204,10 @@ class ConnectionProtocol(asyncio.Protocol):
             self._transport.close()
             self.deadline = self._service.loop.time() + _CLOSE_S
         elif self._session.in_message:
-            self.deadline = self._service.loop.time() + self._service.timeouts.data
+            self.deadline = self._service.loop.time() + self._service.data_s
         elif output:
             # A reply means that a command was complete; single bytes do not buy time.
-            self.deadline = self._service.loop.time() + self._service.timeouts.command
+            self.deadline = self._service.loop.time() + self._service.command_s
 
     def _leave(self) -> None:
         """Gone, and nothing of it is under way any more."""

@@ -94,7 +94,8 @@ class Server:
         self._service = Service(
             loop,
             options,
-            settings.timeouts,
+            settings.timeouts.command,
+            settings.timeouts.data,
             settings.limits.connections,
             self.pipeline,
             ServiceStats(self.stats, options.asks),

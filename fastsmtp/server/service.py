@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fastsmtp.config.model import TimeoutSettings
 from fastsmtp.log import LineLog, connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.ports import Clock
@@ -52,11 +51,14 @@ class ServiceStats:
 
 @dataclass(slots=True)
 class Service:
-    """One per worker. `emptied` is set when the last connection has gone."""
+    """One per worker. `command_s` and `data_s` are how many seconds a client may take for a command and for a piece of
+    a message; `emptied` is set when the last connection has gone.
+    """
 
     loop: asyncio.AbstractEventLoop
     options: SessionOptions
-    timeouts: TimeoutSettings
+    command_s: float
+    data_s: float
     max_connections: int
     pipeline: Pipeline
     stats: ServiceStats

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fastsmtp.config.model import TimeoutSettings
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
@@ -94,7 +93,8 @@ class Rig:
         self.service = Service(
             asyncio.get_running_loop(),
             SessionOptions("mx.example.org", asks=pipeline.asks),
-            TimeoutSettings(),
+            300.0,
+            180.0,
             max_connections,
             pipeline,
             ServiceStats(self.stats, pipeline.asks),

@@ -5,7 +5,6 @@ import json
 import os
 from pathlib import Path
 
-from fastsmtp.config.model import TimeoutSettings
 from fastsmtp.delivery.discard import DiscardStore
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.log import LineLog
@@ -28,7 +27,8 @@ def service(log: LineLog, stats: Stats) -> Service:
     return Service(
         asyncio.get_running_loop(),
         SessionOptions("mx.example.org", asks=pipeline.asks),
-        TimeoutSettings(),
+        300.0,
+        180.0,
         10,
         pipeline,
         ServiceStats(stats, pipeline.asks),
