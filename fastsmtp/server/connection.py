@@ -15,6 +15,7 @@ from fastsmtp.smtp.effects import Answer, Ended, Stage
 from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Recipient
+from fastsmtp.smtp.transitions import State
 
 __all__ = ["ConnectionProtocol"]
 
@@ -71,7 +72,7 @@ class ConnectionProtocol(asyncio.Protocol):
         stats = self._service.stats
         stats.cells[stats.received] += len(data)
         session.feed(data)
-        if session.is_waiting or not flow.can_write:
+        if self._pending is not None or not flow.can_write:
             flow.hold_input(session.pending_input)
         else:
             self._run()
@@ -79,7 +80,7 @@ class ConnectionProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more; it may still want to hear the answer to what it sent."""
         self._eof = True
-        if self._session.is_waiting or not self._flow.can_write:
+        if self._pending is not None or not self._flow.can_write:
             return True
         self._run()
         return False
@@ -95,7 +96,7 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._flow.can_write = True
-        if not self._session.is_waiting:
+        if self._pending is None:
             self._flow.release_input()
             self._run()
 
@@ -112,12 +113,12 @@ class ConnectionProtocol(asyncio.Protocol):
     def drain(self) -> None:
         """Finish the message that is arriving, if there is one, then say 421 and close."""
         self._session.drain()
-        if not self._session.is_waiting and self._flow.can_write:
+        if self._pending is None and self._flow.can_write:
             self._run()
 
     def cut(self) -> None:
         """Say 421 now, in the middle of whatever it is, and close."""
-        if not self._session.is_waiting:
+        if self._pending is None:
             self._session.turn_away(SHUTTING_DOWN)
             self._run()
 
@@ -163,7 +164,7 @@ class ConnectionProtocol(asyncio.Protocol):
             else:
                 self._wait(answer)
                 return True
-        return session.is_waiting
+        return self._pending is not None
 
     def _resume(self, answer: Answer) -> None:
         service = self._service
@@ -203,7 +204,7 @@ class ConnectionProtocol(asyncio.Protocol):
         elif self._session.closing:
             self._transport.close()
             self.deadline = self._service.loop.time() + _CLOSE_S
-        elif self._session.in_message:
+        elif self._session.state is State.MESSAGE:
             self.deadline = self._service.loop.time() + self._service.data_s
         elif output:
             # A reply means that a command was complete; single bytes do not buy time.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -211,6 +212,7 @@ async def _serve(settings: Settings, announce: Callable[[RunningServer], None]) 
             extra={"version": __version__, "smtp": running.smtp_addresses, "metrics": running.metrics_address},
         )
         announce(running)
+        gc.freeze()  # what is there now stays: no collection needs to walk over it again
         await signals.first.wait()
         stopping = loop.create_task(server.stop(settings.timeouts.drain))
         hurry = loop.create_task(signals.second.wait())

@@ -44,7 +44,7 @@ def locked(path: Path) -> Iterator[sqlite3.Connection]:
 
 def test_a_locked_database_is_waited_for_off_the_loop(path: Path) -> None:
     async def ask() -> None:
-        directory = SqliteDirectory(path, busy_timeout_s=60)
+        directory = SqliteDirectory(path, fresh_s=0, busy_timeout_s=60)
         with locked(path) as holder:
             answers = [directory.locate(JOE), directory.locate(ANN), directory.locate(Address("joe", "other.test"))]
             futures = [answer for answer in answers if isinstance(answer, asyncio.Future)]
@@ -60,7 +60,7 @@ def test_a_locked_database_is_waited_for_off_the_loop(path: Path) -> None:
 
 def test_a_database_that_stays_locked_is_trouble(path: Path) -> None:
     async def ask() -> None:
-        directory = SqliteDirectory(path, busy_timeout_s=0.05)
+        directory = SqliteDirectory(path, fresh_s=0, busy_timeout_s=0.05)
         with locked(path):
             answer = directory.locate(JOE)
             assert isinstance(answer, asyncio.Future)
@@ -76,7 +76,7 @@ def test_a_database_that_stays_locked_is_trouble(path: Path) -> None:
 
 
 def test_a_writer_in_wal_mode_is_not_waited_for(path: Path) -> None:
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, fresh_s=0)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         writer.execute("BEGIN EXCLUSIVE")
@@ -89,7 +89,7 @@ def test_a_writer_in_wal_mode_is_not_waited_for(path: Path) -> None:
 
 
 def test_the_directory_never_writes(path: Path) -> None:
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, fresh_s=0)
     assert directory.locate(JOE) == FOUND_JOE
     path.chmod(0o400)
     assert directory.locate(JOE) == FOUND_JOE
@@ -112,7 +112,7 @@ def test_what_a_crash_left_in_the_log_is_read(path: Path, tmp_path: Path) -> Non
 
 
 def test_a_replaced_file_is_noticed(path: Path, tmp_path: Path) -> None:
-    directory = SqliteDirectory(path, recheck_s=0)
+    directory = SqliteDirectory(path, recheck_s=0, fresh_s=0)
     assert directory.locate(ANN) == NoUser()
     make(tmp_path / "new.db", "ann@example.test").rename(path)
     assert directory.locate(ANN) == Found("example.test", "ann")
@@ -121,7 +121,7 @@ def test_a_replaced_file_is_noticed(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_deleted_file_is_trouble_until_it_is_back(path: Path, tmp_path: Path) -> None:
-    directory = SqliteDirectory(path, recheck_s=0)
+    directory = SqliteDirectory(path, recheck_s=0, fresh_s=0)
     assert directory.locate(JOE) == FOUND_JOE
     path.rename(tmp_path / "elsewhere.db")
     with pytest.raises(DirectoryError, match="No such file"):
@@ -135,7 +135,7 @@ def test_a_deleted_file_is_trouble_until_it_is_back(path: Path, tmp_path: Path) 
 def test_a_file_that_breaks_is_trouble_until_it_is_mended(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode = delete")  # the file is all there is
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, fresh_s=0)
     assert directory.locate(JOE) == FOUND_JOE
     good = path.read_bytes()
     path.write_bytes(b"\xa5" * len(good))
@@ -155,7 +155,7 @@ def test_open_refuses_what_is_no_directory(tmp_path: Path, content: bytes | None
     path = tmp_path / "directory.db"
     if content is not None:
         path.write_bytes(content)
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, fresh_s=0)
     with pytest.raises(DirectoryError, match=complaint) as caught:
         asyncio.run(directory.open())
     assert str(path) in str(caught.value)
@@ -166,7 +166,7 @@ def test_columns_that_are_missing_are_noticed_at_open(tmp_path: Path) -> None:
     path = tmp_path / "directory.db"
     with closing(sqlite3.connect(path)) as database:
         database.executescript('CREATE TABLE domain (domain_id int); CREATE TABLE "user" (user_id int)')
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, fresh_s=0)
     with pytest.raises(DirectoryError, match="no such column"):
         asyncio.run(directory.open())
     asyncio.run(directory.close())
@@ -190,7 +190,7 @@ def test_names_twice_and_types_astray_in_a_database_of_others(tmp_path: Path) ->
             INSERT INTO "user" VALUES (1, 1, 1, 1, 'ann'), (2, 2, 0, 1, 'joe'), (3, 2, 1, 1, 'JOE'), (4, 2, 1, 1, NULL),
                 (5, 2, 1, 1, 123), (6, 2, 1, 1, CAST(x'6aff' AS TEXT)), (7, NULL, 1, 1, 'joe');
         """)
-    directory = SqliteDirectory(path)
+    directory = SqliteDirectory(path, fresh_s=0)
     assert directory.locate(JOE) == FOUND_JOE
     assert directory.locate(ANN) == NoUser()
     assert directory.locate(Address("123", "example.test")) == Found("example.test", "123")
