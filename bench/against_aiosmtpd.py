@@ -85,11 +85,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds for each side (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=20, help="at once (default: %(default)s)")
     parser.add_argument("--size", type=int, default=4096, help="octets of a message (default: %(default)s)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where the mail goes (default: build/). ext4 shuns inodes that were freed in the last minutes, so that "
+        "a second run on it is slower than the first; /dev/shm has no such memory",
+    )
     options = parser.parse_args()
     recipients = [f"user{number}@{DOMAIN}" for number in range(USERS)]
     body = message(options.size)
     # Inside the checkout, not in /tmp: that is often a tmpfs, and the mail should be on a disk's file system.
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path(__file__).parents[1] / "build") as name:
+    folder = options.folder or Path(__file__).parents[1] / "build"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name:
         folder = Path(name)
         site = make_site(folder / "fastsmtp", recipients)
         peers = [

@@ -100,7 +100,7 @@ class Message:
     @property
     def added(self) -> bytes:
         """The fields added by plugins, the one added last on top."""
-        return b"".join(reversed(self._added))
+        return b"".join(reversed(self._added)) if self._added else b""
 
     @property
     def stored_size(self) -> int:

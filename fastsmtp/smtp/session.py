@@ -8,7 +8,6 @@
 The session asks only about the stages in `SessionOptions.asks`; everywhere else the default reply is given at once.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
@@ -103,7 +102,7 @@ class Session:
             header_limit=options.header_size,
         )
         self._output: list[bytes] = []
-        self._effects: deque[Effect] = deque()
+        self._effect: Effect | None = None  # one at a time: nothing goes on before it was taken
         self._continue: Callable[[Answer], None] | None = None
         self._verb = b"connect"
         self._errors = 0
@@ -147,8 +146,10 @@ class Session:
     def advance(self) -> Effect | None:
         """Go on until the world is needed. None: the input is used up, an Ask is out, or the session is over."""
         while True:
-            if self._effects:
-                return self._effects.popleft()
+            effect = self._effect
+            if effect is not None:
+                self._effect = None
+                return effect
             if self._continue is not None:
                 return None
             if self.closing:
@@ -431,7 +432,7 @@ class Session:
         if transaction is not None:
             self.transaction = None
             transaction.outcome = outcome
-            self._effects.append(Ended(transaction))
+            self._effect = Ended(transaction)
 
     def _connect_answered(self, answer: Answer) -> None:
         if isinstance(answer, Reply) and not answer.is_positive:
@@ -450,7 +451,7 @@ class Session:
 
     def _ask(self, ask: Ask, go_on: Callable[[Answer], None]) -> None:
         self._continue = go_on
-        self._effects.append(ask)
+        self._effect = ask
 
     def _reply(self, reply: Reply) -> None:
         self._output.append(reply.wire)

@@ -46,11 +46,18 @@ def received(transaction: Transaction, hostname: str, now: float) -> bytes:
     name = hello.name if hello and _is_hello_name(hello.name) else "invalid"
     # RFC 6531 section 4.3 has a word of its own for internationalized mail.
     protocol = "UTF8SMTP" if transaction.smtputf8 else _PROTOCOLS[hello.verb if hello else "HELO"]
-    words = [f"from {name}", f"([{_literal(connection.remote_address)}])", f"by {hostname}", f"with {protocol}"]
-    words.append(f"id {transaction.id}")
+    words = [f"id {transaction.id}"]
     if len(transaction.recipients) == 1:
         words.append(f"for <{_text(transaction.recipients[0].address)}>")
-    return f"{_fold('Received:', words)};\n\t{_date(int(now))}\n".encode()
+    text, _ = _fold(_origin(name, connection.remote_address, hostname, protocol), words)
+    return f"{text};\n\t{_date(int(now))}\n".encode()
+
+
+@lru_cache(maxsize=1024)
+def _origin(name: str, address: str, hostname: str, protocol: str) -> tuple[str, int]:
+    """The first words of the field: the same for all messages of a connection, and of a client that comes again."""
+    words = (f"from {name}", f"([{_literal(address)}])", f"by {hostname}", f"with {protocol}")
+    return _fold(("Received:", len("Received:") + 1), words)  # one more column leaves room for the semicolon
 
 
 def _text(address: Address) -> str:
@@ -63,9 +70,12 @@ def _literal(address: str) -> str:
     return f"IPv6:{address.partition('%')[0]}" if ":" in address else address
 
 
-def _fold(field: str, words: Iterable[str]) -> str:
-    """The words behind the name of the field, in lines of at most 78 columns where the words permit that."""
-    column = len(field) + 1  # leaves room for the semicolon
+def _fold(begun: tuple[str, int], words: Iterable[str]) -> tuple[str, int]:
+    """More words behind what was begun, in lines of at most 78 columns where the words permit that.
+
+    What was begun, and what comes out, is a text and the column in which it ends.
+    """
+    field, column = begun
     for word in words:
         column += len(word) + 1
         if column > _LINE_COLUMNS:
@@ -73,7 +83,7 @@ def _fold(field: str, words: Iterable[str]) -> str:
             column = len(word) + 2
         else:
             field = f"{field} {word}"
-    return field
+    return field, column
 
 
 @lru_cache(maxsize=8)
