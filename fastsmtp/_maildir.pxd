@@ -2,6 +2,13 @@
 
 from posix.uio cimport iovec
 
+cdef extern from "<pthread.h>" nogil:
+    ctypedef unsigned long pthread_t
+
+cdef extern from "<semaphore.h>" nogil:
+    ctypedef struct sem_t:
+        pass
+
 
 cdef enum Step:
     OPEN_TMP
@@ -63,3 +70,11 @@ cdef struct Batch:
     Mailbox *mailboxes
     Py_ssize_t mailbox_count
     iovec *pieces       # of all messages
+
+
+cdef struct Desk:
+    # What the writer's thread and everybody else look at; the semaphore and the event say whose turn it is.
+    sem_t wake          # there is a batch, or else it is time to stop
+    int event           # an eventfd: the batch is done
+    bint has_work
+    Batch work

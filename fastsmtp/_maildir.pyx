@@ -21,8 +21,27 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.limits cimport INT_MAX
 from libc.stdlib cimport calloc, free
+from libc.errno cimport errno
 from libc.string cimport memset
 from posix.uio cimport iovec
+from posix.unistd cimport close as close_descriptor
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_create(pthread_t *, const void *, void *(*)(void *) noexcept nogil, void *)
+    int pthread_join(pthread_t, void **)
+
+cdef extern from "<semaphore.h>" nogil:
+    int sem_init(sem_t *, int, unsigned int)
+    int sem_post(sem_t *)
+    int sem_wait(sem_t *)
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    enum: EFD_CLOEXEC
+    enum: EFD_NONBLOCK
+    ctypedef unsigned long eventfd_t
+    int eventfd(unsigned int, int)
+    int eventfd_read(int, eventfd_t *)
+    int eventfd_write(int, eventfd_t)
 
 include "_maildir_directories.pxi"
 include "_maildir_phases.pxi"
@@ -167,6 +186,18 @@ cdef void release(Batch *work) noexcept:
     free(work.pieces)
 
 
+cdef void clear(Batch *work, int root, int durability) noexcept:
+    memset(work, 0, sizeof(Batch))
+    work.root = root
+    work.durable = durability != NONE
+    work.room = KEPT_DESCRIPTORS
+
+
+cdef list reports(Batch *work):
+    cdef Py_ssize_t i
+    return [report(&work.mails[i]) for i in range(work.mail_count)]
+
+
 def commit(int root, batch, int durability):
     """Put every message of the batch into all of its mailboxes, or into none; without the GIL, in one go.
 
@@ -174,16 +205,99 @@ def commit(int root, batch, int durability):
     NONE when the kernel has them. What fails is that message's failure alone: there is one result for each, in order.
     """
     cdef Batch work
-    cdef Py_ssize_t i
     cdef tuple deliveries = tuple(batch)  # keeps the bytes alive that the arrays point into
-    memset(&work, 0, sizeof(work))
-    work.root = root
-    work.durable = durability != NONE
-    work.room = KEPT_DESCRIPTORS
+    clear(&work, root, durability)
     try:
         prepare(&work, deliveries)
         with nogil:
             run(&work)
-        return [report(&work.mails[i]) for i in range(work.mail_count)]
+        return reports(&work)
     finally:
         release(&work)
+
+
+cdef void *write_batches(void *argument) noexcept nogil:
+    cdef Desk *desk = <Desk *>argument
+    while True:
+        while sem_wait(&desk.wake):  # interrupted by a signal
+            pass
+        if not desk.has_work:
+            return NULL
+        run(&desk.work)
+        desk.has_work = False
+        eventfd_write(desk.event, 1)
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Writer:
+    """Commits one batch at a time in a thread that never asks for the GIL.
+
+    A Python thread has to get the GIL twice for each batch, from an event loop that has use for it. Raises OSError
+    when the system has no thread or descriptor left.
+    """
+
+    cdef Desk _desk
+    cdef pthread_t _thread
+    cdef int _root
+    cdef int _durability
+    cdef bint _is_open
+    cdef tuple _deliveries
+    cdef readonly int descriptor
+
+    def __init__(self, int root, int durability):
+        cdef int error
+        self._root = root
+        self._durability = durability
+        self._desk.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self._desk.event < 0:
+            raise OSError(errno, os.strerror(errno))
+        sem_init(&self._desk.wake, 0, 0)
+        error = pthread_create(&self._thread, NULL, write_batches, &self._desk)
+        if error:
+            close_descriptor(self._desk.event)
+            raise OSError(error, os.strerror(error))
+        self._is_open = True
+        self.descriptor = self._desk.event
+
+    def start(self, batch):
+        """Give it a batch; `descriptor` becomes readable when it is done. Raises RuntimeError while one is there."""
+        cdef tuple deliveries = tuple(batch)
+        if self._deliveries is not None or not self._is_open:
+            raise RuntimeError("the writer is busy or closed")
+        clear(&self._desk.work, self._root, self._durability)
+        try:
+            prepare(&self._desk.work, deliveries)
+        except BaseException:
+            release(&self._desk.work)
+            raise
+        self._deliveries = deliveries  # keeps the bytes alive that the arrays point into
+        self._desk.has_work = True
+        sem_post(&self._desk.wake)
+
+    def finish(self):
+        """The results of the batch, as `commit` gives them; None while it is not done."""
+        cdef eventfd_t count
+        if self._deliveries is None or eventfd_read(self._desk.event, &count):
+            return None
+        try:
+            return reports(&self._desk.work)
+        finally:
+            release(&self._desk.work)
+            self._deliveries = None
+
+    def close(self):
+        """Wait for the batch that is there, and end the thread; twice does no harm."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        with nogil:
+            sem_post(&self._desk.wake)
+            pthread_join(self._thread, NULL)
+        if self._deliveries is not None:
+            release(&self._desk.work)
+            self._deliveries = None
+        close_descriptor(self._desk.event)
+
+    def __dealloc__(self):
+        self.close()

@@ -6,17 +6,15 @@ No timer is needed: an idle writer takes a message at once, a busy one finds mor
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Thread
 from time import perf_counter_ns
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from fastsmtp.smtp.replies import STORE_TROUBLE, Reply
 from fastsmtp.stats import Stats
 
-__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "Batcher"]
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "BatchWriter", "Batcher"]
 
 BATCH_MESSAGES: Final = 256
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -29,6 +27,26 @@ logger = logging.getLogger("fastsmtp.delivery")
 Item = TypeVar("Item")
 
 
+class BatchWriter(Protocol[Item]):
+    """Writes one batch at a time, away from the event loop; never two."""
+
+    def open(self) -> int:
+        """Get ready; gives a descriptor that becomes readable whenever a batch is done."""
+        ...
+
+    def start(self, items: list[Item]) -> None:
+        """Begin to write these."""
+        ...
+
+    def finish(self) -> Sequence[Reply] | None:
+        """The replies to the items of the batch, in order; None while it is not done."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything. Called when no batch is under way."""
+        ...
+
+
 @dataclass(slots=True)
 class _Pending(Generic[Item]):
     item: Item
@@ -37,18 +55,17 @@ class _Pending(Generic[Item]):
 
 
 class Batcher(Generic[Item]):
-    """One writer thread that commits batches of items, each of which gets a Reply.
+    """Gives batches of items to a writer, one after the other; each item gets a Reply.
 
-    `commit` is called in that thread with the items of a batch and returns their replies in the same order. Everything
-    else happens on the event loop's thread, which wakes the writer once a batch and hears from it once a batch: each
-    hand-over is a fight for the GIL.
+    Everything here happens on the event loop's thread, once a batch: a wake-up costs more than a message.
     """
 
-    def __init__(self, commit: Callable[[list[Item]], Sequence[Reply]], stats: Stats) -> None:
-        self._commit = commit
+    def __init__(self, writer: BatchWriter[Item], stats: Stats) -> None:
+        self._writer = writer
         self._pending: deque[_Pending[Item]] = deque()
-        self._batches: SimpleQueue[list[_Pending[Item]] | None] = SimpleQueue()
-        self._thread: Thread | None = None
+        self._batch: list[_Pending[Item]] = []
+        self._begun_ns = 0
+        self._is_open = False
         self._is_busy = False
         self._idle = asyncio.Event()
         self._cells = stats.cells
@@ -68,17 +85,17 @@ class Batcher(Generic[Item]):
 
     def open(self) -> None:
         """Start the writer; called on the running event loop."""
-        # A daemon: should the process end without close(), it does not wait for a batch that nobody hears about.
         self._loop = asyncio.get_running_loop()
-        self._thread = Thread(target=self._run, name="fastsmtp-store", daemon=True)
-        self._thread.start()
+        self._descriptor = self._writer.open()
+        self._loop.add_reader(self._descriptor, self._finished)
+        self._is_open = True
 
     def put(self, item: Item, size: int) -> asyncio.Future[Reply]:
         """Give an item of `size` bytes to the writer; its reply comes with the future.
 
         Raises RuntimeError when the batcher is not open.
         """
-        if self._thread is None:
+        if not self._is_open:
             raise RuntimeError("the store is not open")
         answer = self._loop.create_future()
         self._pending.append(_Pending(item, size, answer))
@@ -90,51 +107,54 @@ class Batcher(Generic[Item]):
 
     async def close(self) -> None:
         """Finish what was given, then stop the writer; all futures are done afterwards."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            while self._is_busy:
-                self._idle.clear()
-                await self._idle.wait()
-            self._batches.put(None)
-            await asyncio.to_thread(thread.join)
+        if not self._is_open:
+            return
+        self._is_open = False
+        while self._is_busy:
+            self._idle.clear()
+            await self._idle.wait()
+        self._loop.remove_reader(self._descriptor)
+        self._writer.close()
 
     def _hand_over(self) -> None:
         """Give the writer its next batch, if there is one."""
         pending = self._pending
-        if not pending:
-            self._is_busy = False
-            self._idle.set()
+        while pending:
+            batch: list[_Pending[Item]] = []
+            size = 0
+            while pending and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
+                batch.append(pending.popleft())
+                size += batch[-1].size
+            self._begun_ns = perf_counter_ns()
+            try:
+                self._writer.start([member.item for member in batch])
+            except Exception:
+                logger.exception("a batch of %d messages cannot be written", len(batch))
+                self._answer([(member, STORE_TROUBLE) for member in batch])
+                continue
+            self._batch = batch
             return
-        batch: list[_Pending[Item]] = []
-        size = 0
-        while pending and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
-            batch.append(pending.popleft())
-            size += batch[-1].size
-        self._batches.put(batch)
+        self._is_busy = False
+        self._idle.set()
 
-    def _run(self) -> None:
-        """In the writer's thread."""
-        while (batch := self._batches.get()) is not None:
-            self._write(batch)
-
-    def _write(self, batch: list[_Pending[Item]]) -> None:
-        started = perf_counter_ns()
+    def _finished(self) -> None:
+        """The descriptor is readable: hear what became of the batch."""
+        batch = self._batch
         try:
-            replies = self._commit([pending.item for pending in batch])
+            replies = self._writer.finish()
+            if replies is None:
+                return
             answers = list(zip(batch, replies, strict=True))
         except Exception:
-            logger.exception("the commit of a batch of %d messages failed", len(batch))
+            logger.exception("nobody knows what became of a batch of %d messages", len(batch))
             answers = [(pending, STORE_TROUBLE) for pending in batch]
-        elapsed = perf_counter_ns() - started
-        try:
-            self._loop.call_soon_threadsafe(self._answer, answers, elapsed)
-        except RuntimeError:  # the event loop was closed under us
-            logger.exception("nobody is left to hear of %d messages", len(batch))
-
-    def _answer(self, answers: list[tuple[_Pending[Item], Reply]], elapsed_ns: int) -> None:
+        elapsed_ns = perf_counter_ns() - self._begun_ns
         self._hand_over()  # first, so that the disk works while we talk
-        self._batch_messages.observe(len(answers))
+        self._batch_messages.observe(len(batch))
         self._commit_ns.observe(elapsed_ns)
+        self._answer(answers)
+
+    def _answer(self, answers: list[tuple[_Pending[Item], Reply]]) -> None:
         for pending, reply in answers:
             self._cells[self._stats.cell(self._messages, str(reply.code))] += 1
             if reply.is_positive:

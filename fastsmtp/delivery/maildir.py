@@ -83,6 +83,39 @@ class _Item:
     delivery: _maildir.Delivery
 
 
+class _Writer:
+    """The BatchWriter of a Maildir tree: `_maildir.Writer`, and what its results mean to the client."""
+
+    def __init__(self, root: Path, durability: int) -> None:
+        self._root = root
+        self._durability = durability
+        self._root_fd = -1
+        self._items: list[_Item] = []
+
+    def open(self) -> int:
+        self._root_fd = _open_root(self._root)
+        try:
+            self._writer = _maildir.Writer(self._root_fd, self._durability)
+        except OSError as error:
+            os.close(self._root_fd)
+            raise StartError(f"the mail writer cannot start: {error.strerror}") from error
+        return self._writer.descriptor
+
+    def start(self, items: list[_Item]) -> None:
+        self._items = items
+        self._writer.start([item.delivery for item in items])
+
+    def finish(self) -> list[Reply] | None:
+        failures = self._writer.finish()
+        if failures is None:
+            return None
+        return [_reply(item.transaction_id, failure) for item, failure in zip(self._items, failures, strict=True)]
+
+    def close(self) -> None:
+        self._writer.close()
+        os.close(self._root_fd)
+
+
 class MaildirStore:
     """Puts messages into Maildirs below `root`, batch by batch, and answers when they are as safe as asked.
 
@@ -90,28 +123,21 @@ class MaildirStore:
     """
 
     def __init__(self, root: Path, hostname: str, durability: Durability, clock: Clock, stats: Stats) -> None:
-        self._root = root
         self._hostname = hostname
-        self._durability = _DURABILITY[durability]
         self._clock = clock
-        self._batcher: Batcher[_Item] = Batcher(self._commit, stats)
-        self._root_fd = -1
+        self._batcher: Batcher[_Item] = Batcher(_Writer(root, _DURABILITY[durability]), stats)
 
     async def open(self) -> None:
         """Make the root where it is missing, and start. Raises StartError when it cannot be used.
 
         Called in the process that delivers: file names carry its pid and a random number of its own.
         """
-        self._root_fd = _open_root(self._root)
         self._names = _Names(self._hostname)
         self._batcher.open()
 
     async def close(self) -> None:
         """Finish what was given, then stop."""
         await self._batcher.close()
-        if self._root_fd >= 0:
-            os.close(self._root_fd)
-            self._root_fd = -1
 
     def store(self, transaction: Transaction) -> Reply | asyncio.Future[Reply]:
         """One file for each distinct mailbox of the recipients. A recipient without a mailbox refuses the message."""
@@ -141,11 +167,6 @@ class MaildirStore:
             logger.error("%s not stored: mailbox: %s", transaction.id, error)  # noqa: TRY400 - no fault of the code
             return STORE_MISCONFIGURED
         return self._batcher.put(_Item(transaction.id, delivery), total_size)
-
-    def _commit(self, items: list[_Item]) -> list[Reply]:
-        """In the writer's thread."""
-        failures = _maildir.commit(self._root_fd, [item.delivery for item in items], self._durability)
-        return [_reply(item.transaction_id, failure) for item, failure in zip(items, failures, strict=True)]
 
 
 def _reply(transaction_id: str, failure: _maildir.Failure | None) -> Reply:

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import select
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastsmtp._maildir import FSYNC, NONE, Delivery, Failure, commit
+from fastsmtp._maildir import FSYNC, NONE, Delivery, Failure, Writer, commit
 
 BOTH = pytest.mark.parametrize("durability", [NONE, FSYNC], ids=["none", "fsync"])
 
@@ -255,3 +256,86 @@ def test_only_deliveries_are_delivered(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         Delivery([], ["text"])  # type: ignore[list-item] # as above
     assert files(tmp_path) == {}
+
+
+def finished(writer: Writer) -> list[Failure | None]:
+    """The results of the batch that the writer has, once its descriptor is readable."""
+    readable, _, _ = select.select([writer.descriptor], [], [], 30)
+    assert readable
+    results = writer.finish()
+    assert results is not None
+    return results
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def writer(root: int) -> Iterator[Writer]:
+    writer = Writer(root, NONE)
+    yield writer
+    writer.close()
+
+
+def test_a_writer_commits_batch_after_batch(tmp_path: Path, writer: Writer) -> None:
+    for number in range(50):
+        name = b"%d" % number
+        writer.start([Delivery([(b"example.test", b"alice", name, b"head\n")], [b"body of ", name])])
+        assert finished(writer) == [None]
+    new = tmp_path / "example.test/alice/new"
+    assert {path.name: path.read_bytes() for path in new.iterdir()} == {
+        str(number): b"head\nbody of %d" % number for number in range(50)
+    }
+
+
+def test_a_writer_reports_failures_like_commit(writer: Writer) -> None:
+    good = Delivery([(b"example.test", b"alice", b"name", b"")], [b"x"])
+    again = Delivery([(b"example.test", b"alice", b"name", b"")], [b"y"])
+    writer.start([good])
+    assert finished(writer) == [None]
+    writer.start([again])
+    [failure] = finished(writer)
+    assert failure is not None
+    assert (failure.errno, failure.step) == (errno.EEXIST, "rename")
+
+
+def test_a_writer_has_one_batch_at_a_time(writer: Writer) -> None:
+    assert writer.finish() is None
+    writer.start([])
+    with pytest.raises(RuntimeError, match="busy"):
+        writer.start([])
+    assert finished(writer) == []
+    assert writer.finish() is None
+
+
+def test_a_writer_that_is_closed_has_finished_its_batch(tmp_path: Path, root: int) -> None:
+    writer = Writer(root, NONE)
+    writer.start([Delivery([(b"example.test", b"alice", b"name", b"")], [b"x" * 1_000_000])])
+    writer.close()
+    assert (tmp_path / "example.test/alice/new/name").stat().st_size == 1_000_000
+    writer.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        writer.start([])
+
+
+def test_a_writer_takes_only_deliveries(writer: Writer) -> None:
+    with pytest.raises(TypeError):
+        writer.start([None])  # type: ignore[list-item] # what mypy says is what we check
+    writer.start([])
+    assert finished(writer) == []
+
+
+def test_writers_leave_neither_threads_nor_descriptors(root: int) -> None:
+    def alive() -> tuple[int, int]:
+        return len(list(Path("/proc/self/task").iterdir())), len(descriptors())
+
+    before = alive()
+    for _ in range(20):
+        writer = Writer(root, NONE)
+        writer.start([])
+        del writer  # closes it
+    assert alive() == before
