@@ -5,6 +5,7 @@ Reply codes are RFC 5321 section 4.2, enhanced status codes RFC 3463 and the IAN
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Self
 
 __all__ = ["REPLY_LINE_BYTES", "Reply", "accept", "defer", "reject"]
@@ -19,6 +20,16 @@ _UNSAFE = re.compile(r"[^\x20-\x7e]")
 def _line(text: str) -> str:
     """One line of text for the wire: printable ASCII only (RFC 5321 section 4.2), whatever was echoed into it."""
     return _UNSAFE.sub("?", text)
+
+
+@lru_cache(maxsize=1024)
+def _prefix(code: int, enhanced: str) -> str:
+    """What stands between code and text."""
+    if not enhanced:
+        return ""
+    if not _ENHANCED.match(enhanced) or enhanced[0] != str(code)[0]:
+        raise ValueError(f"the enhanced status {enhanced!r} does not go with the code {code}")
+    return f"{enhanced} "
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +51,7 @@ class Reply:
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
             raise ValueError(f"a reply code is 200 to 599, not {self.code}")
-        if self.enhanced and (not _ENHANCED.match(self.enhanced) or self.enhanced[0] != str(self.code)[0]):
-            raise ValueError(f"the enhanced status {self.enhanced!r} does not go with the code {self.code}")
-        prefix = f"{self.enhanced} " if self.enhanced else ""
+        prefix = _prefix(self.code, self.enhanced)
         wire = f"{self.code} {prefix}{self.text}\r\n"
         # `isprintable` is false for a line break: nearly every reply is one plain line, and done here.
         is_plain = self.text.isascii() and self.text.isprintable() and not wire.endswith(" \r\n")
