@@ -95,7 +95,7 @@ def main() -> None:
     recipients = [f"user{number}@{DOMAIN}" for number in range(USERS)]
     body = message(options.size)
     # Inside the checkout, not in /tmp: that is often a tmpfs, and the mail should be on a disk's file system.
-    folder = options.folder or Path(__file__).parents[1] / "build"
+    folder = (options.folder or Path(__file__).parents[1] / "build").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name:
         folder = Path(name)

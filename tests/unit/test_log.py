@@ -265,7 +265,7 @@ def test_a_line_made_later_keeps_its_place(tmp_path: Path) -> None:
         log.write({"event": "third"})
         assert made == []
         log.close()
-        return [orjson.loads(line)["event"] for line in (tmp_path / "log").read_bytes().splitlines()]
+        return [json.loads(line)["event"] for line in (tmp_path / "log").read_bytes().splitlines()]
 
     assert asyncio.run(write()) == ["first", "second", "third"]
 
