@@ -12,7 +12,7 @@ import select
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -39,11 +39,6 @@ __all__ = [
 FLUSH_AFTER_S: Final = 0.1
 FLUSH_BYTES: Final = 32_768
 STDOUT_DESCRIPTOR: Final = 1
-
-# What a line that is not made yet counts for: its usual length, and a share of the message that it keeps in memory,
-# so that no more than about a megabyte waits for the log.
-_LINE_BYTES: Final = 400
-_HELD_PER_LINE_BYTE: Final = 32
 
 _UNSAFE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 _STANDARD_ATTRIBUTES: Final = logging.makeLogRecord({}).__dict__.keys() | {"asctime", "message"}
@@ -100,7 +95,7 @@ class LineLog:
         self._descriptor = descriptor
         self._loop = loop
         self._thread = threading.get_ident()
-        self._pending: list[bytes | Callable[[], Mapping[str, Any]]] = []
+        self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._owns_descriptor = False
@@ -119,18 +114,8 @@ class LineLog:
     def write(self, line: Mapping[str, Any]) -> None:
         """Take one line."""
         encoded = encode_line(line)
-        self._take(encoded, len(encoded))
-
-    def write_later(self, make_line: Callable[[], Mapping[str, Any]], held_bytes: int) -> None:
-        """Take a line that is made when the lines are written, and meanwhile holds on to so many bytes.
-
-        Many lines made in a row find their code in the processor's cache: 15 of 104 us of a message's CPU.
-        """
-        self._take(make_line, _LINE_BYTES + held_bytes // _HELD_PER_LINE_BYTE)
-
-    def _take(self, line: bytes | Callable[[], Mapping[str, Any]], weight: int) -> None:
-        self._pending.append(line)
-        self._pending_bytes += weight
+        self._pending.append(encoded)
+        self._pending_bytes += len(encoded)
         if self._loop is None or self._pending_bytes >= FLUSH_BYTES:
             self.flush()
         elif self._timer is None:
@@ -148,10 +133,9 @@ class LineLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        pending, self._pending, self._pending_bytes = self._pending, [], 0
-        if not pending:
+        lines, self._pending, self._pending_bytes = self._pending, [], 0
+        if not lines:
             return
-        lines = [line if isinstance(line, bytes) else encode_line(line()) for line in pending]
         if self._lost_lines:
             lines.insert(0, self._loss_notice())
         try:

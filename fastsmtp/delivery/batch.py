@@ -34,8 +34,8 @@ class BatchWriter(Protocol[Item]):
         """Get ready; gives a descriptor that becomes readable whenever a batch is done."""
         ...
 
-    def start(self, items: list[Item]) -> None:
-        """Begin to write these."""
+    def start(self, items: list[Item]) -> Sequence[Reply] | None:
+        """Begin to write these; gives the replies where that takes no waiting, and then there is no `finish`."""
         ...
 
     def finish(self) -> Sequence[Reply] | None:
@@ -127,13 +127,15 @@ class Batcher(Generic[Item]):
                 size += batch[-1].size
             self._begun_ns = perf_counter_ns()
             try:
-                self._writer.start([member.item for member in batch])
+                replies = self._writer.start([member.item for member in batch])
+                if replies is None:
+                    self._batch = batch
+                    return
+                answers = list(zip(batch, replies, strict=True))
             except Exception:
                 logger.exception("a batch of %d messages cannot be written", len(batch))
-                self._answer([(member, STORE_TROUBLE) for member in batch])
-                continue
-            self._batch = batch
-            return
+                answers = [(member, STORE_TROUBLE) for member in batch]
+            self._answer(answers, perf_counter_ns() - self._begun_ns)
         self._is_busy = False
         self._idle.set()
 
@@ -150,11 +152,11 @@ class Batcher(Generic[Item]):
             answers = [(pending, STORE_TROUBLE) for pending in batch]
         elapsed_ns = perf_counter_ns() - self._begun_ns
         self._hand_over()  # first, so that the disk works while we talk
-        self._batch_messages.observe(len(batch))
-        self._commit_ns.observe(elapsed_ns)
-        self._answer(answers)
+        self._answer(answers, elapsed_ns)
 
-    def _answer(self, answers: list[tuple[_Pending[Item], Reply]]) -> None:
+    def _answer(self, answers: list[tuple[_Pending[Item], Reply]], elapsed_ns: int) -> None:
+        self._batch_messages.observe(len(answers))
+        self._commit_ns.observe(elapsed_ns)
         for pending, reply in answers:
             self._cells[self._stats.cell(self._messages, str(reply.code))] += 1
             if reply.is_positive:

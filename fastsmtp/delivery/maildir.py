@@ -101,14 +101,20 @@ class _Writer:
             raise StartError(f"the mail writer cannot start: {error.strerror}") from error
         return self._writer.descriptor
 
-    def start(self, items: list[_Item]) -> None:
+    def start(self, items: list[_Item]) -> list[Reply] | None:
         self._items = items
-        self._writer.start([item.delivery for item in items])
+        deliveries = [item.delivery for item in items]
+        if self._durability == _maildir.NONE:
+            # No disk is waited for, and handing a few system calls to a thread costs more than making them.
+            return self._replies(_maildir.commit(self._root_fd, deliveries, _maildir.NONE))
+        self._writer.start(deliveries)
+        return None
 
     def finish(self) -> list[Reply] | None:
         failures = self._writer.finish()
-        if failures is None:
-            return None
+        return None if failures is None else self._replies(failures)
+
+    def _replies(self, failures: list[_maildir.Failure | None]) -> list[Reply]:
         return [_reply(item.transaction_id, failure) for item, failure in zip(self._items, failures, strict=True)]
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from fastsmtp.log import LineLog, connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
@@ -76,8 +75,7 @@ class Service:
         stats.cells[stats.ended[transaction.outcome]] += 1
         stats.seconds[transaction.outcome].observe(duration_ns)
         self.pipeline.ended(transaction)
-        line = partial(transaction_line, transaction, time=self.clock.time(), duration_ns=duration_ns)
-        self.log.write_later(line, transaction.message.size)
+        self.log.write(transaction_line(transaction, time=self.clock.time(), duration_ns=duration_ns))
 
     def left(self, connection: Connection, *, had_transaction: bool) -> None:
         """A client is gone: plugins hear of it, and the log of whom they turned away at the door."""

@@ -249,32 +249,3 @@ def test_a_transaction_without_an_end() -> None:
     line = transaction_line(transaction, time=0.0, duration_ns=0)
 
     assert (line["helo"], line["sender"], line["recipients"], line["reply"]) == ("", "", [], None)
-
-
-def test_a_line_made_later_keeps_its_place(tmp_path: Path) -> None:
-    async def write() -> list[str]:
-        log = LineLog.open(tmp_path / "log", asyncio.get_running_loop())
-        made: list[str] = []
-
-        def make() -> dict[str, str]:
-            made.append("second")
-            return {"event": "second"}
-
-        log.write({"event": "first"})
-        log.write_later(make, 4096)
-        log.write({"event": "third"})
-        assert made == []
-        log.close()
-        return [json.loads(line)["event"] for line in (tmp_path / "log").read_bytes().splitlines()]
-
-    assert asyncio.run(write()) == ["first", "second", "third"]
-
-
-def test_large_messages_do_not_wait_for_the_log(tmp_path: Path) -> None:
-    async def write() -> None:
-        log = LineLog.open(tmp_path / "log", asyncio.get_running_loop())
-        log.write_later(lambda: {"event": "large"}, 10_000_000)
-        assert (tmp_path / "log").read_bytes() == b'{"event":"large"}\n'
-        log.close()
-
-    asyncio.run(write())

@@ -225,6 +225,23 @@ def test_a_batch_that_cannot_be_started_is_a_4xx_and_the_next_one_goes(caplog: p
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
+def test_a_writer_that_has_nothing_to_wait_for_answers_at_once() -> None:
+    class Immediate(ThreadWriter):
+        def start(self, items: list[int]) -> list[Reply]:  # type: ignore[override] # it never has to wait
+            return [OK if item else STORE_FULL for item in items]
+
+    async def main() -> None:
+        stats = Stats()
+        batcher = Batcher(Immediate(lambda _: []), stats)
+        batcher.open()
+        answers = [batcher.put(number, 1) for number in range(3)]
+        assert await asyncio.gather(*answers) == [STORE_FULL, OK, OK]
+        await batcher.close()
+        assert value(stats, "fastsmtp_store_messages_total", "250") == 2
+
+    run(main())
+
+
 def test_it_counts() -> None:
     commit = Recorder(lambda number: OK if number else STORE_FULL)
     stats = Stats()
