@@ -19,6 +19,7 @@ from fastsmtp.smtp.commands import CommandError, Mail, parse_hello, parse_mail, 
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage, VerbLine
 from fastsmtp.smtp.extensions import offers
+from fastsmtp.smtp.message import Message
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import (
     REFUSALS_KEPT,
@@ -37,6 +38,8 @@ _LINE_FAULTS: Final[Mapping[_parser.LineFault, Reply]] = {
     _parser.LineFault.BARE_LF: replies.BAD_LINE_END,
     _parser.LineFault.BAD_BYTES: replies.BAD_BYTES,
 }
+
+_NO_MESSAGE: Final = Message()
 
 # Nobody needs these, so plugins may have them (the hook `on_verb`), as they may have every unknown verb.
 _VERBS_OF_PLUGINS: Final = frozenset({b"VRFY", b"HELP", b"NOOP", b"QUIT"})
@@ -101,12 +104,14 @@ class Session:
             message_limit=options.message_size,
             header_limit=options.header_size,
         )
+        self.feed = self._parser.feed  # take what the network gave: the parser's own method, no frame in between
         self._output: list[bytes] = []
         self._effect: Effect | None = None  # one at a time: nothing goes on before it was taken
         self._continue: Callable[[Answer], None] | None = None
         self._verb = b"connect"
         self._errors = 0
         self._refusal: Reply | None = None
+        self._message = _NO_MESSAGE
         self._draining = False
 
     # --- the seam: what the outside calls ----------------------------------------------------------------------------
@@ -138,10 +143,6 @@ class Session:
         self._continue = None
         self._verb = b"shutdown"
         self._reply(reply)
-
-    def feed(self, data: bytes) -> None:
-        """Take what the network gave."""
-        self._parser.feed(data)
 
     def advance(self) -> Effect | None:
         """Go on until the world is needed. None: the input is used up, an Ask is out, or the session is over."""
@@ -346,6 +347,7 @@ class Session:
             self._conclude(answer)
             return
         self._parser.start_data()
+        self._message = self._open_transaction().message
         self._refusal = None
         self.state = State.MESSAGE
         self._reply(replies.START_DATA)
@@ -362,7 +364,7 @@ class Session:
     # --- the message -------------------------------------------------------------------------------------------------
 
     def _take_piece(self, piece: bytes) -> None:
-        message = self._open_transaction().message
+        message = self._message
         message.append(piece)
         if not message.header_complete and self._parser.header_complete:
             message.header_complete = True
@@ -377,7 +379,7 @@ class Session:
 
     def _end_of_data(self) -> None:
         self._verb = b"message"
-        message = self._open_transaction().message
+        message = self._message
         message.size = self._parser.size
         refusal = self._refusal
         if refusal is None and self._parser.too_big:
@@ -431,6 +433,7 @@ class Session:
         transaction = self.transaction
         if transaction is not None:
             self.transaction = None
+            self._message = _NO_MESSAGE  # a client that idles shall not hold its last message in our memory
             transaction.outcome = outcome
             self._effect = Ended(transaction)
 
