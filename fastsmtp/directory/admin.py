@@ -1,13 +1,14 @@
 """Domains and users of a SQLite directory, for the command line: everything that changes them is here."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from fastsmtp.directory.lookup import same_domain
 from fastsmtp.directory.names import (
@@ -34,6 +35,8 @@ __all__ = [
     "UnknownUserError",
     "UserRow",
 ]
+
+_LOCK_RETRY_S: Final = 0.01
 
 
 class DuplicateError(AdminError):
@@ -94,6 +97,7 @@ class SqliteAdmin:
 
     def __init__(self, path: Path, *, create: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path.absolute()
+        self._busy_timeout_s = busy_timeout_s
         with self._errors():
             uri = f"{self._path.as_uri()}?mode={'rwc' if create else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
@@ -225,8 +229,21 @@ class SqliteAdmin:
 
     def _create(self) -> None:
         base = resources.files("fastsmtp_schema").joinpath("sqlite", "base.sql").read_text()
-        self._db.execute("PRAGMA journal_mode = wal")
+        self._use_wal()
         self._db.executescript(f"BEGIN IMMEDIATE;\n{base}\nCOMMIT;")
+
+    def _use_wal(self) -> None:
+        """Switch to WAL; SQLite does not wait by itself for others who are doing the same at this moment."""
+        deadline = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = wal")
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOCK_RETRY_S)
+            else:
+                return
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
