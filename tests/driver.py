@@ -7,8 +7,9 @@ from typing import Any, Final, TypeAlias
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Answer, Ask, Ended, Stage
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
-from fastsmtp.smtp.session import Session, SessionOptions
+from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
 from fastsmtp.stats import Stats
 

@@ -29,7 +29,7 @@ from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.service import Service, ServiceStats
-from fastsmtp.smtp.session import SessionOptions
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.stats import Stats
 
 COMMANDS = (

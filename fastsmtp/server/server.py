@@ -32,7 +32,7 @@ from fastsmtp.server.http import MetricsServer
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
 from fastsmtp.server.service import Service, ServiceStats
-from fastsmtp.smtp.session import SessionOptions
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.stats import Stats
 
 __all__ = ["RunningServer", "Server", "run", "session_options"]

@@ -9,7 +9,7 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.ports import Clock
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Stage
-from fastsmtp.smtp.session import SessionOptions
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.transaction import TRANSACTION_OUTCOMES, Connection, Transaction
 from fastsmtp.stats import Histogram, Stats
 

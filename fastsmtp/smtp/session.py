@@ -9,8 +9,7 @@ The session asks only about the stages in `SessionOptions.asks`; everywhere else
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from fastsmtp import _parser
 from fastsmtp.smtp import replies
@@ -18,8 +17,8 @@ from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.commands import CommandError, Mail, parse_hello, parse_mail, parse_rcpt
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage, VerbLine
-from fastsmtp.smtp.extensions import offers
 from fastsmtp.smtp.message import Message
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import (
     REFUSALS_KEPT,
@@ -31,7 +30,7 @@ from fastsmtp.smtp.transaction import (
 )
 from fastsmtp.smtp.transitions import TRANSITIONS, State
 
-__all__ = ["Session", "SessionOptions"]
+__all__ = ["Session"]
 
 _LINE_FAULTS: Final[Mapping[_parser.LineFault, Reply]] = {
     _parser.LineFault.TOO_LONG: replies.LINE_TOO_LONG,
@@ -47,42 +46,6 @@ _VERBS_OF_PLUGINS: Final = frozenset({b"VRFY", b"HELP", b"NOOP", b"QUIT"})
 _HELP: Final = Reply(
     214, "2.0.0", "Commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT\nThis is fastsmtp; see RFC 5321"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """What is the same for every session of a listener. Sizes in octets.
-
-    `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
-    before the session is ended.
-    """
-
-    hostname: str
-    banner: str = ""
-    message_size: int = 26_214_400
-    recipients: int = 100
-    command_line: int = 2048
-    header_size: int = 262_144
-    errors: int = 20
-    bare_newline: Literal["normalize", "reject"] = "normalize"
-    asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
-    extensions: Mapping[str, str] = field(init=False)
-    greeting: Reply = field(init=False)
-    helo_reply: Reply = field(init=False)
-    ehlo_reply: Reply = field(init=False)
-
-    def __post_init__(self) -> None:
-        extensions = offers(self.message_size)
-        greeting = f"{self.hostname} ESMTP {self.banner or 'fastsmtp'}"  # the name comes first (section 4.2)
-        object.__setattr__(self, "extensions", extensions)
-        object.__setattr__(self, "greeting", Reply(220, "", greeting))
-        object.__setattr__(self, "helo_reply", Reply(250, "", self.hostname))
-        object.__setattr__(self, "ehlo_reply", self.list_extensions(extensions))
-
-    def list_extensions(self, extensions: Mapping[str, str]) -> Reply:
-        """The answer to EHLO (RFC 5321 section 4.1.1.1)."""
-        lines = (f"{keyword} {parameters}".rstrip() for keyword, parameters in extensions.items())
-        return Reply(250, "", "\n".join((self.hostname, *lines)))
 
 
 class Session:

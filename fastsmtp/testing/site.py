@@ -15,8 +15,9 @@ from fastsmtp.plugin import AnyPlugin, Services
 from fastsmtp.ports import Directory, MessageStore
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Ask
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
-from fastsmtp.smtp.session import Session, SessionOptions
+from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
 from fastsmtp.stats import Stats
 from fastsmtp.testing.client import Client

@@ -20,8 +20,8 @@ from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import INPUT_BYTES
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
-from fastsmtp.smtp.session import SessionOptions
 from fastsmtp.smtp.transaction import Transaction
 from fastsmtp.stats import Stats
 

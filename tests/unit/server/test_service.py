@@ -14,9 +14,9 @@ from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.service import Service, ServiceStats
 from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.record import Result
 from fastsmtp.smtp.replies import accept
-from fastsmtp.smtp.session import SessionOptions
 from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.stats import Stats
 

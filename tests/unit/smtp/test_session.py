@@ -9,7 +9,6 @@ from driver import MESSAGE, STORED, WAIT, Driver
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.effects import Ask, Stage, VerbLine
 from fastsmtp.smtp.replies import Reply, accept, defer, reject
-from fastsmtp.smtp.session import SessionOptions
 from fastsmtp.smtp.transaction import REFUSALS_KEPT, Hello
 from fastsmtp.smtp.transitions import State
 
@@ -337,9 +336,3 @@ def test_input_is_message_only_in_the_message() -> None:
         driver.say(said)
         seen.append(driver.session.in_message)
     assert seen == [False, True, True, False]
-
-
-def test_the_banner_stands_behind_the_name() -> None:
-    assert (
-        str(SessionOptions("mx.example.test", banner="hello there").greeting) == "220 mx.example.test ESMTP hello there"
-    )

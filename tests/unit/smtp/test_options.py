@@ -1,0 +1,25 @@
+"""What a listener's sessions share, and the replies that are made of it once."""
+
+from fastsmtp.smtp.options import SessionOptions
+
+
+def test_the_greeting_begins_with_the_host_name() -> None:
+    assert str(SessionOptions("mx.example.test").greeting) == "220 mx.example.test ESMTP fastsmtp"
+    assert (
+        str(SessionOptions("mx.example.test", banner="hello there").greeting) == "220 mx.example.test ESMTP hello there"
+    )
+
+
+def test_ehlo_lists_what_is_offered() -> None:
+    options = SessionOptions("mx.example.test", message_size=1000)
+    assert options.ehlo_reply.wire == (
+        b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
+        b"250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n"
+    )
+    assert options.helo_reply.wire == b"250 mx.example.test\r\n"
+
+
+def test_ehlo_with_what_plugins_made_of_the_list() -> None:
+    options = SessionOptions("mx.example.test")
+    assert options.list_extensions({}).wire == b"250 mx.example.test\r\n"
+    assert options.list_extensions({"X-NEW": "1 2"}).wire == b"250-mx.example.test\r\n250 X-NEW 1 2\r\n"
