@@ -30,6 +30,9 @@ def create_site(folder: Path, values: Mapping[str, object], *, domain: str | Non
     existing = [path for path in (configuration, database) if path.exists()]
     if existing:
         raise ConfigurationError([f"{path} is there already; nothing was changed" for path in existing])
+    if domain is not None and "postmaster" in users:
+        # Who writes to <postmaster>, without a domain, shall reach somebody (RFC 5321 section 4.5.1).
+        values = {"directory.postmaster": f"postmaster@{domain}", **values}
     text = render(values)
     try:
         folder.mkdir(parents=True, exist_ok=True)

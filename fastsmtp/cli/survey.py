@@ -68,7 +68,8 @@ async def _database(settings: DirectorySettings) -> list[Finding]:
         if not domains:
             hint = "nobody can receive mail; `fastsmtp domain add DOMAIN`"
             return [Finding("directory", "warning", f"{path} has no active domain, {hint}")]
-        lacking = [name for name in domains if not await _has_postmaster(directory, name)]
+        # Without a domain, too: `RCPT TO:<postmaster>`.
+        lacking = [name for name in ("", *domains) if not await _has_postmaster(directory, name)]
     except DirectoryError as error:
         return [Finding("directory", "error", str(error))]
     finally:
@@ -83,6 +84,8 @@ async def _has_postmaster(directory: SqliteDirectory, domain: str) -> bool:
 
 
 def _no_postmaster(domain: str) -> str:
+    if not domain:
+        return "mail for <postmaster> without a domain is refused (RFC 5321 section 4.5.1): set [directory] postmaster"
     return f"{domain} has no postmaster (RFC 5321 section 4.5.1): fastsmtp user add postmaster@{domain}"
 
 

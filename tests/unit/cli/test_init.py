@@ -17,7 +17,8 @@ def test_a_site_is_complete_and_valid(fastsmtp: Command, tmp_path: Path) -> None
 
     assert result.exit_code == 0
     settings = load(folder / "fastsmtp.toml")
-    assert settings == Settings.model_validate({"hostname": "mx.example.org"}, context={"base": folder})
+    expected = {"hostname": "mx.example.org", "directory": {"postmaster": "postmaster@example.org"}}
+    assert settings == Settings.model_validate(expected, context={"base": folder})
     assert stat.S_IMODE((folder / "mail").stat().st_mode) == 0o700
     with SqliteAdmin(folder / "directory.db") as admin:
         assert [row.address for row in admin.list_users()] == ["postmaster@example.org"]
