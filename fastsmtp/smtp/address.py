@@ -31,14 +31,15 @@ DOMAIN_OCTETS: Final = 255
 LABEL_OCTETS: Final = 63
 PATH_OCTETS: Final = 256
 
+# No possessive quantifiers, though this grammar asks for them: CPython before 3.11.5 matches wrongly with them.
 _UTF8 = rb"\x80-\xff"
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-" + _UTF8 + rb"]"
-_DOT_STRING = _ATEXT + rb"++(?:\." + _ATEXT + rb"++)*+"
-_QUOTED_STRING = rb'"(?:[\x20\x21\x23-\x5b\x5d-\x7e' + _UTF8 + rb']|\\[\x20-\x7e])*+"'
+_DOT_STRING = _ATEXT + rb"+(?:\." + _ATEXT + rb"+)*"
+_QUOTED_STRING = rb'"(?:[\x20\x21\x23-\x5b\x5d-\x7e' + _UTF8 + rb']|\\[\x20-\x7e])*"'
 # Underscores are no host names (RFC 1123), but they are in the DNS and real senders have them.
 _LABEL = rb"[A-Za-z0-9_" + _UTF8 + rb"](?:[A-Za-z0-9_\-" + _UTF8 + rb"]*[A-Za-z0-9_" + _UTF8 + rb"])?"
 _DOMAIN = _LABEL + rb"(?:\." + _LABEL + rb")*"
-_LITERAL = rb"\[[0-9A-Za-z.:]++\]"  # IPv4 and IPv6, without zones (section 4.1.3)
+_LITERAL = rb"\[[0-9A-Za-z.:]+\]"  # IPv4 and IPv6, without zones (section 4.1.3)
 _ROUTE = rb"(?:@" + _DOMAIN + rb"(?:,@" + _DOMAIN + rb")*:)?"  # accepted and ignored (appendix C)
 _MAILBOX = rb"(" + _DOT_STRING + rb"|" + _QUOTED_STRING + rb")@(" + _DOMAIN + rb"|" + _LITERAL + rb")"
 

@@ -34,15 +34,16 @@ def serving(*arguments: object, folder: Path) -> Iterator[tuple[subprocess.Popen
         subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr, text=True) as process,
     ):
         try:
-            yield process, wait_for_last_line(process, folder / "stderr")
+            last = r"^Ctrl-C stops" if "--dev" in arguments else r"^  mail .*\n"
+            yield process, wait_for(last, process, folder / "stderr")
         finally:
             process.kill()
 
 
-def wait_for_last_line(process: subprocess.Popen[str], file: Path) -> str:
+def wait_for(line: str, process: subprocess.Popen[str], file: Path) -> str:
     for _ in range(DEADLINE_S * 20):
         text = file.read_text()
-        if re.search(r"^  mail .*\n(\Z|(.*\n)*Ctrl-C)", text, re.MULTILINE):
+        if re.search(line, text, re.MULTILINE):
             return text
         try:
             process.wait(0.05)
