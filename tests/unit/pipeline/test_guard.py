@@ -115,7 +115,7 @@ def test_every_fault_at_every_stage(
     if fault is takes_too_long:
         assert isinstance(error, TimeoutError)
         assert error.__notes__ == ["no answer within 0.01 s"]
-        # Its traceback shows what was waited for; Python before 3.11.4 keeps it as the context only.
+        # Its traceback shows what was waited for; Python 3.11.2 keeps it as the context only.
         assert isinstance(error.__cause__ or error.__context__, asyncio.CancelledError)
     elif "nonsense" not in fault.__name__:
         assert traceback is not None
