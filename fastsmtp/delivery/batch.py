@@ -14,7 +14,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from fastsmtp.smtp.replies import STORE_TROUBLE, Reply
 from fastsmtp.stats import Stats
 
-__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "BatchWriter", "Batcher"]
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "BatchWriter", "Batcher", "StoreCounts"]
 
 BATCH_MESSAGES: Final = 256
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -34,8 +34,8 @@ class BatchWriter(Protocol[Item]):
         """Get ready; gives a descriptor that becomes readable whenever a batch is done."""
         ...
 
-    def start(self, items: list[Item]) -> Sequence[Reply] | None:
-        """Begin to write these; gives the replies where that takes no waiting, and then there is no `finish`."""
+    def start(self, items: list[Item]) -> None:
+        """Begin to write these."""
         ...
 
     def finish(self) -> Sequence[Reply] | None:
@@ -54,20 +54,10 @@ class _Pending(Generic[Item]):
     answer: asyncio.Future[Reply]
 
 
-class Batcher(Generic[Item]):
-    """Gives batches of items to a writer, one after the other; each item gets a Reply.
+class StoreCounts:
+    """What a store counts, on the event loop's thread."""
 
-    Everything here happens on the event loop's thread, once a batch: a wake-up costs more than a message.
-    """
-
-    def __init__(self, writer: BatchWriter[Item], stats: Stats) -> None:
-        self._writer = writer
-        self._pending: deque[_Pending[Item]] = deque()
-        self._batch: list[_Pending[Item]] = []
-        self._begun_ns = 0
-        self._is_open = False
-        self._is_busy = False
-        self._idle = asyncio.Event()
+    def __init__(self, stats: Stats) -> None:
         self._cells = stats.cells
         self._stats = stats
         self._messages = stats.counter(
@@ -82,6 +72,34 @@ class Batcher(Generic[Item]):
         self._commit_ns = stats.timer(
             stats.histogram("fastsmtp_store_commit_seconds", "How long the commit of one batch took.")
         )
+
+    def batch(self, messages: int, elapsed_ns: int) -> None:
+        """So many messages were written in one go, in this time."""
+        self._batch_messages.observe(messages)
+        self._commit_ns.observe(elapsed_ns)
+
+    def message(self, reply: Reply, size: int) -> None:
+        """One message of `size` bytes in files got this reply."""
+        self._cells[self._stats.cell(self._messages, str(reply.code))] += 1
+        if reply.is_positive:
+            self._cells[self._bytes] += size
+
+
+class Batcher(Generic[Item]):
+    """Gives batches of items to a writer, one after the other; each item gets a Reply.
+
+    Everything here happens on the event loop's thread, once a batch: a wake-up costs more than a message.
+    """
+
+    def __init__(self, writer: BatchWriter[Item], counts: StoreCounts) -> None:
+        self._writer = writer
+        self._pending: deque[_Pending[Item]] = deque()
+        self._batch: list[_Pending[Item]] = []
+        self._begun_ns = 0
+        self._is_open = False
+        self._is_busy = False
+        self._idle = asyncio.Event()
+        self._counts = counts
 
     def open(self) -> None:
         """Start the writer; called on the running event loop."""
@@ -127,15 +145,13 @@ class Batcher(Generic[Item]):
                 size += batch[-1].size
             self._begun_ns = perf_counter_ns()
             try:
-                replies = self._writer.start([member.item for member in batch])
-                if replies is None:
-                    self._batch = batch
-                    return
-                answers = list(zip(batch, replies, strict=True))
+                self._writer.start([member.item for member in batch])
             except Exception:
                 logger.exception("a batch of %d messages cannot be written", len(batch))
-                answers = [(member, STORE_TROUBLE) for member in batch]
-            self._answer(answers, perf_counter_ns() - self._begun_ns)
+                self._answer([(member, STORE_TROUBLE) for member in batch], 0)
+                continue
+            self._batch = batch
+            return
         self._is_busy = False
         self._idle.set()
 
@@ -155,11 +171,8 @@ class Batcher(Generic[Item]):
         self._answer(answers, elapsed_ns)
 
     def _answer(self, answers: list[tuple[_Pending[Item], Reply]], elapsed_ns: int) -> None:
-        self._batch_messages.observe(len(answers))
-        self._commit_ns.observe(elapsed_ns)
+        self._counts.batch(len(answers), elapsed_ns)
         for pending, reply in answers:
-            self._cells[self._stats.cell(self._messages, str(reply.code))] += 1
-            if reply.is_positive:
-                self._cells[self._bytes] += pending.size
+            self._counts.message(reply, pending.size)
             if not pending.answer.done():  # cancelled: the connection is gone
                 pending.answer.set_result(reply)

@@ -13,7 +13,7 @@ from secrets import token_hex
 from typing import Final, Literal
 
 from fastsmtp import _maildir
-from fastsmtp.delivery.batch import Batcher
+from fastsmtp.delivery.batch import Batcher, StoreCounts
 from fastsmtp.errors import StartError
 from fastsmtp.ports import Clock
 from fastsmtp.smtp import trace
@@ -101,25 +101,25 @@ class _Writer:
             raise StartError(f"the mail writer cannot start: {error.strerror}") from error
         return self._writer.descriptor
 
-    def start(self, items: list[_Item]) -> list[Reply] | None:
+    def start(self, items: list[_Item]) -> None:
         self._items = items
-        deliveries = [item.delivery for item in items]
-        if self._durability == _maildir.NONE:
-            # No disk is waited for, and handing a few system calls to a thread costs more than making them.
-            return self._replies(_maildir.commit(self._root_fd, deliveries, _maildir.NONE))
-        self._writer.start(deliveries)
-        return None
+        self._writer.start([item.delivery for item in items])
 
     def finish(self) -> list[Reply] | None:
         failures = self._writer.finish()
-        return None if failures is None else self._replies(failures)
-
-    def _replies(self, failures: list[_maildir.Failure | None]) -> list[Reply]:
+        if failures is None:
+            return None
         return [_reply(item.transaction_id, failure) for item, failure in zip(self._items, failures, strict=True)]
+
+    def write_now(self, item: _Item) -> Reply:
+        """The same for one message, here and now."""
+        (failure,) = _maildir.commit(self._root_fd, [item.delivery], self._durability)
+        return _reply(item.transaction_id, failure)
 
     def close(self) -> None:
         self._writer.close()
         os.close(self._root_fd)
+        self._root_fd = -1
 
 
 class MaildirStore:
@@ -131,7 +131,10 @@ class MaildirStore:
     def __init__(self, root: Path, hostname: str, durability: Durability, clock: Clock, stats: Stats) -> None:
         self._hostname = hostname
         self._clock = clock
-        self._batcher: Batcher[_Item] = Batcher(_Writer(root, _DURABILITY[durability]), stats)
+        self._counts = StoreCounts(stats)
+        self._writer = _Writer(root, _DURABILITY[durability])
+        self._batcher: Batcher[_Item] = Batcher(self._writer, self._counts)
+        self._waits_for_disk = durability != "none"
 
     async def open(self) -> None:
         """Make the root where it is missing, and start. Raises StartError when it cannot be used.
@@ -172,7 +175,13 @@ class MaildirStore:
         except ValueError as error:
             logger.error("%s not stored: mailbox: %s", transaction.id, error)  # noqa: TRY400 - no fault of the code
             return STORE_MISCONFIGURED
-        return self._batcher.put(_Item(transaction.id, delivery), total_size)
+        item = _Item(transaction.id, delivery)
+        if self._waits_for_disk:
+            return self._batcher.put(item, total_size)
+        # There is no sync to share, and a thread would cost more than the few system calls.
+        reply = self._writer.write_now(item)
+        self._counts.message(reply, total_size)
+        return reply
 
 
 def _reply(transaction_id: str, failure: _maildir.Failure | None) -> Reply:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastsmtp.delivery.batch import BATCH_BYTES, BATCH_MESSAGES, Batcher
+from fastsmtp.delivery.batch import BATCH_BYTES, BATCH_MESSAGES, Batcher, StoreCounts
 from fastsmtp.smtp.replies import OK, STORE_FULL, STORE_TROUBLE, Reply
 from fastsmtp.stats import Stats
 
@@ -90,7 +90,7 @@ def test_every_item_gets_its_own_reply() -> None:
     replies = [Reply(250, "2.0.0", str(number)) for number in range(1000)]
 
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(Recorder(replies.__getitem__)), Stats())
+        batcher = Batcher(ThreadWriter(Recorder(replies.__getitem__)), StoreCounts(Stats()))
         batcher.open()
         assert await asyncio.gather(*(batcher.put(number, 1) for number in range(1000))) == replies
         await batcher.close()
@@ -102,7 +102,7 @@ def test_what_comes_while_a_batch_is_written_is_the_next_batch() -> None:
     commit = Recorder()
 
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(commit), Stats())
+        batcher = Batcher(ThreadWriter(commit), StoreCounts(Stats()))
         commit.gate.clear()
         batcher.open()
         answers = [batcher.put(0, 1)]
@@ -124,7 +124,7 @@ def test_a_batch_is_bounded(size: int, sizes: list[int]) -> None:
     commit = Recorder()
 
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(commit), Stats())
+        batcher = Batcher(ThreadWriter(commit), StoreCounts(Stats()))
         commit.gate.clear()
         batcher.open()
         first = batcher.put(-1, 1)
@@ -143,7 +143,7 @@ def test_close_finishes_what_was_given() -> None:
     commit = Recorder()
 
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(commit), Stats())
+        batcher = Batcher(ThreadWriter(commit), StoreCounts(Stats()))
         batcher.open()
         answers = [batcher.put(number, 1) for number in range(500)]
         await batcher.close()
@@ -155,7 +155,7 @@ def test_close_finishes_what_was_given() -> None:
 
 def test_an_item_is_not_taken_by_a_batcher_that_is_not_open() -> None:
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(Recorder()), Stats())
+        batcher = Batcher(ThreadWriter(Recorder()), StoreCounts(Stats()))
         with pytest.raises(RuntimeError, match="not open"):
             batcher.put(1, 1)
         await batcher.close()
@@ -171,7 +171,7 @@ def test_a_cancelled_future_disturbs_nobody() -> None:
     commit = Recorder()
 
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(commit), Stats())
+        batcher = Batcher(ThreadWriter(commit), StoreCounts(Stats()))
         commit.gate.clear()
         batcher.open()
         cancelled, other = batcher.put(1, 1), batcher.put(2, 1)
@@ -195,7 +195,7 @@ def test_a_broken_commit_is_a_4xx_and_the_writer_goes_on(broken: str, caplog: py
         return [OK] * len(items)
 
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(commit), Stats())
+        batcher = Batcher(ThreadWriter(commit), StoreCounts(Stats()))
         batcher.open()
         assert await batcher.put(13, 1) is STORE_TROUBLE
         assert await batcher.put(1, 1) is OK
@@ -215,7 +215,7 @@ def test_a_batch_that_cannot_be_started_is_a_4xx_and_the_next_one_goes(caplog: p
             super().start(items)
 
     async def main() -> None:
-        batcher = Batcher(Picky(lambda items: [OK] * len(items)), Stats())
+        batcher = Batcher(Picky(lambda items: [OK] * len(items)), StoreCounts(Stats()))
         batcher.open()
         assert await batcher.put(13, 1) is STORE_TROUBLE
         assert await batcher.put(1, 1) is OK
@@ -225,29 +225,12 @@ def test_a_batch_that_cannot_be_started_is_a_4xx_and_the_next_one_goes(caplog: p
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
-def test_a_writer_that_has_nothing_to_wait_for_answers_at_once() -> None:
-    class Immediate(ThreadWriter):
-        def start(self, items: list[int]) -> list[Reply]:  # type: ignore[override] # it never has to wait
-            return [OK if item else STORE_FULL for item in items]
-
-    async def main() -> None:
-        stats = Stats()
-        batcher = Batcher(Immediate(lambda _: []), stats)
-        batcher.open()
-        answers = [batcher.put(number, 1) for number in range(3)]
-        assert await asyncio.gather(*answers) == [STORE_FULL, OK, OK]
-        await batcher.close()
-        assert value(stats, "fastsmtp_store_messages_total", "250") == 2
-
-    run(main())
-
-
 def test_it_counts() -> None:
     commit = Recorder(lambda number: OK if number else STORE_FULL)
     stats = Stats()
 
     async def main() -> None:
-        batcher = Batcher(ThreadWriter(commit), stats)
+        batcher = Batcher(ThreadWriter(commit), StoreCounts(stats))
         commit.gate.clear()
         batcher.open()
         first = batcher.put(7, 100)

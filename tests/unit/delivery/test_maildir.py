@@ -8,6 +8,7 @@ import stat
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -274,16 +275,17 @@ def test_a_root_that_is_not_writable_is_told_at_the_start() -> None:
         os.seteuid(user)
 
 
-def test_it_can_be_closed_twice_and_opened_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durability", ["none", "fsync"])
+def test_it_can_be_closed_twice_and_opened_again(durability: Literal["none", "fsync"], tmp_path: Path) -> None:
     async def main() -> None:
         before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a list of numbers, no paths
-        store = MaildirStore(tmp_path, "mx", "none", FixedClock(), Stats())
+        store = MaildirStore(tmp_path, "mx", durability, FixedClock(), Stats())
         for _ in range(2):
             await store.open()
             answer = store.store(transaction(ALICE))
-            assert isinstance(answer, asyncio.Future)
             await store.close()
-            assert answer.result().code == 250
+            reply = answer if isinstance(answer, Reply) else answer.result()
+            assert reply.code == 250
             await store.close()
         assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
 
