@@ -37,6 +37,7 @@ clean:  ## Remove what was built (not ./var)
 
 # The environment is ready when this file is newer than what it was made from.
 $(BUILT): pyproject.toml setup.py constraints.txt $(wildcard fastsmtp/*.pyx fastsmtp/*.pxd fastsmtp/*.pxi)
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo "Making the environment in $(VENV) and building: about a minute, the first time ..."
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(BUILT)
