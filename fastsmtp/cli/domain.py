@@ -22,8 +22,8 @@ def domain() -> None:
 @_names
 @config_option
 def add(names: tuple[str, ...], config: Path | None) -> None:
-    """Take mail for DOMAIN."""
-    with open_admin(config) as admin:
+    """Take mail for DOMAIN; makes the directory's file with the first one."""
+    with open_admin(config, make=True) as admin:
         for name in names:
             row = admin.add_domain(name)
             click.echo(f"{row.name} is ours now; it needs a postmaster: fastsmtp user add postmaster@{row.name}")

@@ -61,3 +61,15 @@ def test_a_directory_that_cannot_be_opened(fastsmtp: Command, site: Path) -> Non
 
     assert result.exit_code == 3
     assert str(site.parent / "directory.db") in result.stderr
+
+
+def test_the_first_domain_makes_the_directory_of_a_configuration_written_by_hand(
+    fastsmtp: Command, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "fastsmtp.toml"
+    configuration.write_text('hostname = "mx.example.org"\n')
+    assert fastsmtp("user", "add", "alice@example.org", "-c", configuration).exit_code == 3
+    assert not (tmp_path / "directory.db").exists()
+    assert fastsmtp("domain", "add", "example.org", "-c", configuration).exit_code == 0
+    assert fastsmtp("user", "add", "alice@example.org", "-c", configuration).exit_code == 0
+    assert "alice@example.org" in fastsmtp("user", "list", "-c", configuration).stdout
