@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastsmtp.config.load import examine
-from fastsmtp.config.model import DirectorySettings, Settings
+from fastsmtp.config.model import Settings
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.errors import ConfigurationError, DirectoryError
@@ -41,7 +41,7 @@ def survey(path: Path) -> list[Finding]:
     if "plugin_path" not in faulty:
         findings += _plugins(path, settings)
     if "directory" not in faulty:
-        findings += asyncio.run(_database(settings.directory))
+        findings += asyncio.run(_database(settings))
     if "maildir" not in faulty:
         findings.append(_mail_root(settings.maildir.root))
     if isinstance(settings.log.destination, Path):
@@ -58,9 +58,9 @@ def _plugins(path: Path, settings: Settings) -> list[Finding]:
     return [Finding("plugins", "ok", names or "none")]
 
 
-async def _database(settings: DirectorySettings) -> list[Finding]:
-    path = settings.url.path
-    directory = SqliteDirectory(path, postmaster=settings.postmaster, separator=settings.subaddress_separator)
+async def _database(settings: Settings) -> list[Finding]:
+    path = settings.directory.url.path
+    directory = SqliteDirectory(path, postmaster=settings.postmaster, separator=settings.directory.subaddress_separator)
     try:
         await directory.open()
         with SqliteAdmin(path) as admin:

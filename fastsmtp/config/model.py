@@ -144,7 +144,7 @@ class DirectorySettings(Table):
     postmaster: Annotated[Address | None, PlainValidator(_optional_mailbox), Spelling("address")] = _default(
         "",
         "The user who gets mail for `<postmaster>` without a domain, and for the postmaster of a domain that has no "
-        "such user (RFC 5321 section 4.5.1). Empty: nobody.",
+        "such user (RFC 5321 section 4.5.1). Empty: the postmaster of the domain that `hostname` is in.",
     )
 
 
@@ -214,3 +214,9 @@ class Settings(Table):
     metrics: MetricsSettings = _default({}, "")
     log: LogSettings = _default({}, "")
     plugin: Annotated[tuple[PluginEntry, ...], Strict(strict=False)] = _default([], "")
+
+    @property
+    def postmaster(self) -> Address | None:
+        """Who gets the mail of a postmaster without a mailbox: the configured address, else that of our own domain."""
+        own_domain = self.hostname.partition(".")[2]
+        return self.directory.postmaster or (Address("postmaster", own_domain) if own_domain else None)

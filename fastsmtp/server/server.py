@@ -78,7 +78,7 @@ class Server:
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
         self._directory: Directory = SqliteDirectory(
             settings.directory.url.path,
-            postmaster=settings.directory.postmaster,
+            postmaster=settings.postmaster,
             separator=settings.directory.subaddress_separator,
         )
         # The journal is not there yet; what stands in for it is slower and as safe.

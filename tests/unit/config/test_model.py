@@ -154,3 +154,11 @@ def test_every_key_is_described() -> None:
 
     assert len(described) > 30
     assert [key for key, has_description in described.items() if not has_description] == []
+
+
+def test_the_postmaster_of_last_resort() -> None:
+    own = Settings(hostname="mx.example.org")
+    configured = Settings.model_validate({"hostname": "mx.example.org", "directory": {"postmaster": "joe@example.net"}})
+    assert str(own.postmaster) == "postmaster@example.org"
+    assert str(configured.postmaster) == "joe@example.net"
+    assert Settings(hostname="localhost").postmaster is None
