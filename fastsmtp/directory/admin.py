@@ -19,7 +19,7 @@ from fastsmtp.directory.names import (
     read_domain,
     read_new_address,
 )
-from fastsmtp.directory.sqlite import BUSY_TIMEOUT_S
+from fastsmtp.directory.sqlite import BUSY_TIMEOUT_S, is_locked
 from fastsmtp.errors import DirectoryError
 from fastsmtp.smtp.address import Address, AddressError, canonical_domain, fold
 
@@ -238,8 +238,8 @@ class SqliteAdmin:
         while True:
             try:
                 self._db.execute("PRAGMA journal_mode = wal")
-            except sqlite3.OperationalError:
-                if time.monotonic() > deadline:
+            except sqlite3.OperationalError as error:
+                if not is_locked(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_LOCK_RETRY_S)
             else:

@@ -16,7 +16,7 @@ from fastsmtp.errors import DirectoryError
 from fastsmtp.ports import Whereabouts
 from fastsmtp.smtp.address import Address
 
-__all__ = ["BUSY_TIMEOUT_S", "SqliteDirectory"]
+__all__ = ["BUSY_TIMEOUT_S", "SqliteDirectory", "is_locked"]
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a locked database is waited for, in seconds."""
@@ -60,7 +60,8 @@ JOIN "user" AS u ON u.domain_id = d.domain_id AND u.username GLOB '*[^ -~]*'
 _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-def _is_locked(error: sqlite3.Error) -> bool:
+def is_locked(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds the lock, so that trying again makes sense."""
     # The extended codes (SQLITE_BUSY_RECOVERY, ...) have the plain one in their low byte.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _LOCKED
 
@@ -140,7 +141,7 @@ class SqliteDirectory:
                 answer = self._known[address] = self._ask(connection, address)
         except sqlite3.Error as error:
             lookup = self._rules.lookup(address)
-            if _is_locked(error) and isinstance(lookup, Lookup):
+            if is_locked(error) and isinstance(lookup, Lookup):
                 deadline = time.monotonic() + self._busy_timeout_s
                 return asyncio.get_running_loop().run_in_executor(self._waiter, self._wait_and_locate, lookup, deadline)
             self._disconnect()
