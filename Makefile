@@ -5,16 +5,19 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
 
-.PHONY: run test check format docs bench clean help
+.PHONY: run test test-long check format docs bench bench-durability clean help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 20
 
 run: $(BUILT)  ## Build, make a demo site under ./var, serve it on 127.0.0.1:2525
 	@exec $(RUN) -m fastsmtp serve --dev
 
 test: $(BUILT)  ## Everything that guards main: lint, types and all tests
 	$(RUN) -m pytest
+
+test-long: $(BUILT)  ## Kills and power cuts by the hundred: minutes
+	KILL_ROUNDS=100 POWERCUT_STATES=10000 $(RUN) -m pytest tests/integration/test_kill.py tests/integration/test_powercut.py
 
 check: $(BUILT)  ## Lint and types only
 	$(RUN) -m ruff check
@@ -31,6 +34,9 @@ docs: $(BUILT)  ## Write the generated parts of docs/
 
 bench: $(BUILT)  ## CPU per message beside aiosmtpd, on this machine
 	$(RUN) bench/against_aiosmtpd.py
+
+bench-durability: $(BUILT)  ## Messages a second and CPU for journal, fsync and none
+	$(RUN) bench/durability.py
 
 clean:  ## Remove what was built (not ./var)
 	rm -rf $(VENV) build dist *.egg-info fastsmtp/_*.c fastsmtp/_*.so

@@ -7,75 +7,13 @@ that the server process spent on the CPU (user and system, all threads), divided
 
 import argparse
 import json
-import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import uvloop
-
-sys.path.insert(0, str(Path(__file__).parent))
-from load.closed_loop import Load, message, run
-
-USERS = 100
-DOMAIN = "bench.example"
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-CONFIGURATION = f"""\
-hostname = "mx.{DOMAIN}"
-[listen]
-smtp = ["127.0.0.1:0"]
-[directory]
-url = "sqlite:directory.db"
-[maildir]
-root = "mail"
-durability = "none"
-[metrics]
-listen = false
-[log]
-destination = "fastsmtp.log"
-"""
-
-
-class Peer:
-    """A server process under measurement."""
-
-    def __init__(self, name: str, command: list[str], port_of: str, folder: Path) -> None:
-        self.name = name
-        self.cpu_us: list[float] = []
-        self.rates: list[float] = []
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder, text=True)
-        self._folder = folder
-        self.port = self._find_port(port_of)
-
-    def _find_port(self, port_of: str) -> int:
-        if port_of == "stdout":
-            assert self._process.stdout is not None  # noqa: S101 - a narrowing for the type checker
-            return int(self._process.stdout.readline())
-        log = self._folder / port_of
-        while True:  # the server's own start time is bounded; a dead process ends the wait
-            if log.exists() and (text := log.read_text()) and '"smtp":' in text:
-                return int(json.loads(text.splitlines()[0])["smtp"][0][1])
-            if self._process.poll() is not None:
-                raise SystemExit(f"{self.name} did not start")
-
-    def cpu_seconds(self) -> float:
-        """User and system time of the process so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
-
-    def measure(self, load: Load, cpu_s: float) -> None:
-        """Take one round."""
-        self.cpu_us.append(cpu_s / load.messages * 1e6)
-        self.rates.append(load.messages / load.seconds)
-
-    def stop(self) -> None:
-        """End the process."""
-        self._process.terminate()
-        self._process.wait(30)
+from load.peer import Peer, Round, fastsmtp, spread
 
 
 def main() -> None:
@@ -92,16 +30,13 @@ def main() -> None:
         "a second run on it is slower than the first; /dev/shm has no such memory",
     )
     options = parser.parse_args()
-    recipients = [f"user{number}@{DOMAIN}" for number in range(USERS)]
-    body = message(options.size)
     # Inside the checkout, not in /tmp: that is often a tmpfs, and the mail should be on a disk's file system.
     folder = (options.folder or Path(__file__).parents[1] / "build").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name:
         folder = Path(name)
-        site = make_site(folder / "fastsmtp", recipients)
         peers = [
-            Peer("fastsmtp", [sys.executable, "-m", "fastsmtp", "serve", "-c", "fastsmtp.toml"], "fastsmtp.log", site),
+            fastsmtp("fastsmtp", folder / "fastsmtp", "none"),
             Peer(
                 "aiosmtpd",
                 [sys.executable, str(Path(__file__).parent / "peers/aiosmtpd_mailbox.py"), str(folder / "maildir")],
@@ -109,61 +44,39 @@ def main() -> None:
                 folder,
             ),
         ]
+        rounds: dict[str, list[Round]] = {peer.name: [] for peer in peers}
         try:
             for number in range(options.rounds + 1):  # the first round warms both sides up and does not count
                 for peer in peers if number % 2 else reversed(peers):
-                    before = peer.cpu_seconds()
-                    load = uvloop.run(
-                        run(
-                            peer.port,
-                            connections=options.connections,
-                            messages=options.messages,
-                            body=body,
-                            recipients=recipients,
-                        )
-                    )
-                    if load.refused:
-                        raise SystemExit(f"{peer.name} refused: {load.refused[0]}")
+                    done = peer.take(connections=options.connections, messages=options.messages, size=options.size)
                     if number:
-                        peer.measure(load, peer.cpu_seconds() - before)
+                        rounds[peer.name].append(done)
                     sys.stderr.write(f"\rround {number}/{options.rounds} {peer.name}   ")
         finally:
             for peer in peers:
                 peer.stop()
-    report(peers, options)
+    report(rounds, options)
 
 
-def make_site(folder: Path, recipients: list[str]) -> Path:
-    """A site with these users."""
-    from fastsmtp.directory.admin import SqliteAdmin
-
-    folder.mkdir()
-    (folder / "fastsmtp.toml").write_text(CONFIGURATION)
-    with SqliteAdmin(folder / "directory.db", create=True) as admin:
-        admin.add_domain(DOMAIN)
-        for recipient in recipients:
-            admin.add_user(recipient)
-    return folder
-
-
-def report(peers: list[Peer], options: argparse.Namespace) -> None:
+def report(rounds: dict[str, list[Round]], options: argparse.Namespace) -> None:
     """The table for people, the line for machines."""
-    ours, theirs = (statistics.median(peer.cpu_us) for peer in peers)
+    cpu_us = {name: [each.cpu_us for each in taken] for name, taken in rounds.items()}
+    rates = {name: [each.rate for each in taken] for name, taken in rounds.items()}
     print(
         f"\r{options.messages} messages of {options.size} octets, {options.connections} connections, "
         f"medians of {options.rounds} rounds"
     )
-    for peer in peers:
-        spread = f"{min(peer.cpu_us):.0f}..{max(peer.cpu_us):.0f}"
+    for name in rounds:
         print(
-            f"  {peer.name:<10}{statistics.median(peer.cpu_us):>8.1f} us of CPU a message  ({spread}),"
-            f"{statistics.median(peer.rates):>8.0f} messages/s"
+            f"  {name:<10}{statistics.median(cpu_us[name]):>8.1f} us of CPU a message  {spread(cpu_us[name])},"
+            f"{statistics.median(rates[name]):>8.0f} messages/s"
         )
+    ours, theirs = (statistics.median(values) for values in cpu_us.values())
     print(f"  aiosmtpd spends {theirs / ours:.1f} times the CPU of fastsmtp")
     result = {
         "machine": platform.platform(),
         "python": platform.python_version(),
-        **{peer.name: {"cpu_us": peer.cpu_us, "messages_per_s": peer.rates} for peer in peers},
+        **{name: {"cpu_us": cpu_us[name], "messages_per_s": rates[name]} for name in rounds},
     }
     print(json.dumps(result))
 

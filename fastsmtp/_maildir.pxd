@@ -18,6 +18,8 @@ cdef enum Step:
     WRITE
     SYNC
     CLOSE
+    APPEND
+    SYNC_JOURNAL
     RENAME
     SYNC_NEW
 
@@ -32,8 +34,11 @@ cdef struct Mailbox:
     int tmp             # descriptors of the two directories, -1 while closed
     int new
     bint kept           # they stay open until the end of the batch
-    bint published      # something was put into new/
-    int sync_error      # what fsync said of new/
+    bint reached        # they have been open in this batch
+    bint made           # in this batch, and not synced at once
+    bint foreign        # on another mount than the root
+    bint published      # something was put into new/ that is on the disk when new/ is synced
+    int sync_error      # what fsync said of the directories around tmp/ and new/, or of new/
 
 
 cdef struct File:
@@ -49,17 +54,43 @@ cdef struct File:
 cdef struct Mail:
     File *files
     Py_ssize_t file_count
-    iovec *pieces       # the first is room for the head of one file after the other
+    iovec *pieces       # the first is room for the head of one file after the other; behind the last is room for one
     int piece_count
+    int spool           # a descriptor with the rest of the content
+    long long spool_size
+    int durability      # what is done for this message
+    char *record        # the front of its record, which ends where the content begins
+    size_t front_size
+    size_t record_size  # without padding
+    bint journalled     # the record is on the disk: the message is ours
     int error           # errno, 0 while all is well; then where it happened:
     Step step
     File *culprit
+    int segment         # of the journal
     int left_behind     # files that could not be taken back
+
+
+cdef struct Segment:
+    int fd
+    bint dead           # a write or a sync has failed: what it holds from there on is anybody's guess
+
+
+cdef struct Ring:
+    Segment *segments
+    unsigned int count
+    unsigned long long segment_size
+    unsigned long long limit    # no larger record
+    unsigned long long lap      # the position behind the last record
+    unsigned long long offset
+    unsigned long long allowed  # laps below this one may be written
+    unsigned int dead
+    int error                   # of the last segment that died
 
 
 cdef struct Batch:
     int root
-    bint durable
+    int durability
+    Ring *ring
     bint walk           # no openat2 here
     int room            # how many more descriptors may be kept open
     Step step           # the one that is being taken
@@ -70,6 +101,7 @@ cdef struct Batch:
     Mailbox *mailboxes
     Py_ssize_t mailbox_count
     iovec *pieces       # of all messages
+    char *records       # the fronts of all records
 
 
 cdef struct Desk:

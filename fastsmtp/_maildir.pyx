@@ -4,14 +4,18 @@
 
 A message is in one of these states, and a batch goes through them together:
 
-    1  write     every copy lies in tmp/             nobody looks there
-    2  sync      ... and its bytes are on the disk   (FSYNC)
-    3  publish   every copy lies in new/             a reader may take it
-    4  sync new  ... and so do the names             (FSYNC)
+    0  reach     its mailboxes are there and on the disk    (JOURNAL)
+    1  write     every copy lies in tmp/                    nobody looks there
+    2  sync      ... and its bytes are on the disk          (FSYNC: those of each file; JOURNAL: one record)
+    3  publish   every copy lies in new/                    a reader may take it
+    4  sync new  ... and so do the names                    (FSYNC)
 
-Whatever fails on the way, in whichever copy, takes the whole message back; the others go on. Directories are opened
-for each batch anew (a mailbox may be moved), without following symbolic links, and never leave the root.
-Functions that give a descriptor return it or a negative errno, the others return 0 or an errno.
+Whatever fails on the way, in whichever copy, takes the whole message back; the others go on. Only when its record is in
+the journal a message is not taken back any more: what phase 3 could not do is owed. With a journal, large messages and
+those to a mailbox on another mount than the root go the way of FSYNC.
+
+Directories are opened for each batch anew (a mailbox may be moved), without following symbolic links, and never leave
+the root. Functions that give a descriptor return it or a negative errno, the others return 0 or an errno.
 """
 
 import os
@@ -43,28 +47,27 @@ cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd_read(int, eventfd_t *)
     int eventfd_write(int, eventfd_t)
 
+cdef extern from "<unistd.h>" nogil:
+    int syncfs(int)
+
+cpdef enum:
+    NONE
+    FSYNC
+    JOURNAL
+
+include "_maildir_bytes.pxi"
+include "_maildir_record.pxi"
 include "_maildir_directories.pxi"
+include "_maildir_reach.pxi"
+include "_maildir_journal.pxi"
 include "_maildir_phases.pxi"
-
-NONE = 0
-FSYNC = 1
-
-# By Step: what it is called and where it happens.
-cdef tuple _STEPS = (
-    ("open", "{0}/{1}/tmp"),
-    ("open", "{0}/{1}/new"),
-    ("make", "{0}/{1}"),
-    ("create", "{0}/{1}/tmp/{2}"),
-    ("write", "{0}/{1}/tmp/{2}"),
-    ("sync", "{0}/{1}/tmp/{2}"),
-    ("close", "{0}/{1}/tmp/{2}"),
-    ("rename", "{0}/{1}/new/{2}"),
-    ("sync", "{0}/{1}/new"),
-)
+include "_maildir_batch.pxi"
 
 
 class Failure(NamedTuple):
-    """Why a message was not stored: errno, the step and the path (below the root) at which it happened.
+    """Why a message was not stored: errno, the step and the path at which it happened.
+
+    The path is below the root; `segment-N` is one of the journal's.
 
     Nothing of the message is left, except where files could not even be taken back: `left_behind` counts those.
     """
@@ -73,6 +76,18 @@ class Failure(NamedTuple):
     step: str
     path: str
     left_behind: int
+
+
+class Owed(NamedTuple):
+    """The message is in the journal, hence ours, but these of its copies (indices) are not in new/ yet.
+
+    errno, step and path say where the first of them failed. Without any, only a second name was left in tmp/.
+    """
+
+    errno: int
+    step: str
+    path: str
+    copies: tuple[int, ...]
 
 
 cdef bytes _component(bytes name):
@@ -86,127 +101,70 @@ cdef bytes _component(bytes name):
 cdef class Delivery:
     """One message and the files that it becomes: each is a head of its own and the content that all share.
 
-    `copies` has `(domain, user, name, head)` for each file: it goes to `domain/user/new/name`. Raises ValueError when
-    one of the first three cannot be a component of a path.
+    `copies` has `(domain, user, name, head)` for each file: it goes to `domain/user/new/name`. Behind the pieces of
+    `content` come the first `spool_size` bytes of the file with the descriptor `spool`, which the caller keeps open;
+    the place where it stands does not matter. Raises ValueError when one of the first three cannot be a component of a
+    path, or there are bytes of no spool.
     """
 
     # Tuples of bytes: nobody can take the memory away while it is being written.
     cdef readonly tuple copies
     cdef readonly tuple content
+    cdef readonly int spool
+    cdef readonly long long spool_size
+    cdef size_t front_size
+    cdef size_t record_size
 
-    def __init__(self, copies, content):
+    def __init__(self, copies, content, int spool=-1, long long spool_size=0):
         cdef bytes domain, user, name, head, piece
+        cdef tuple pieces = tuple(content)
+        if spool_size < 0 or spool < 0 < spool_size:
+            raise ValueError(f"a spool {spool} with {spool_size} bytes")
         checked = []
+        self.front_size = RECORD_HEADER
         for domain, user, name, head in copies:
             checked.append((_component(domain), _component(user), _component(name), head))
-        for piece in content:
-            pass
+            self.front_size += COPY_HEADER + len(domain) + len(user) + len(name) + len(head)
+        self.record_size = self.front_size + spool_size
+        for piece in pieces:
+            self.record_size += len(piece)
         self.copies = tuple(checked)
-        self.content = tuple(content)
+        self.content = pieces
+        self.spool = spool
+        self.spool_size = spool_size
+
+    @property
+    def record_bytes(self):
+        """The room that it takes in a journal. With a spool it never goes there."""
+        return round_up(self.record_size, RECORD_ALIGNMENT)
 
 
-cdef object report(Mail *mail):
-    cdef File *file = mail.culprit
-    if not mail.error:
-        return None
-    step, path = _STEPS[mail.step]
-    names = map(os.fsdecode, (file.mailbox.domain, file.mailbox.user, file.name))
-    return Failure(mail.error, step, path.format(*names), mail.left_behind)
+def sync_file_system(int fd):
+    """Have the disk take all of the file system that the descriptor is on; without the GIL. Raises OSError."""
+    cdef int error
+    with nogil:
+        error = errno if syncfs(fd) else 0
+    if error:
+        raise OSError(error, os.strerror(error))
 
 
-cdef void set_piece(iovec *piece, bytes data) noexcept:
-    piece.iov_base = PyBytes_AS_STRING(data)
-    piece.iov_len = PyBytes_GET_SIZE(data)
-
-
-cdef void *array(Py_ssize_t count, size_t size) except NULL:
-    cdef void *memory = calloc(count + 1, size)
-    if memory == NULL:
-        raise MemoryError
-    return memory
-
-
-cdef int prepare(Batch *work, tuple deliveries) except -1:
-    """Lay the deliveries out in C arrays, which `release` frees."""
-    cdef Delivery delivery
-    cdef Py_ssize_t i
-    cdef Py_ssize_t piece_count = 0
-    cdef bytes domain, user, name, head, data
-    cdef File *file
-    cdef iovec *piece
-    cdef Mail *mail
-    cdef Mailbox *mailbox
-    cdef dict known = {}
-
-    for delivery in deliveries:
-        if delivery is None:
-            raise TypeError("a batch is made of deliveries")
-        work.file_count += len(delivery.copies)
-        piece_count += len(delivery.content) + 1
-    if piece_count > INT_MAX:
-        raise OverflowError("too many pieces in one batch")
-
-    work.mail_count = len(deliveries)
-    work.mails = <Mail *>array(work.mail_count, sizeof(Mail))
-    work.mailboxes = <Mailbox *>array(work.file_count, sizeof(Mailbox))
-    work.files = file = <File *>array(work.file_count, sizeof(File))
-    work.pieces = piece = <iovec *>array(piece_count, sizeof(iovec))
-    for i in range(work.mail_count):
-        delivery = <Delivery>deliveries[i]
-        mail = &work.mails[i]
-        mail.files = file
-        mail.file_count = len(delivery.copies)
-        for domain, user, name, head in delivery.copies:
-            number = known.setdefault((domain, user), work.mailbox_count)
-            mailbox = &work.mailboxes[<Py_ssize_t>number]
-            if number == work.mailbox_count:
-                work.mailbox_count += 1
-                mailbox.domain = PyBytes_AS_STRING(domain)
-                mailbox.user = PyBytes_AS_STRING(user)
-                mailbox.tmp = mailbox.new = -1
-            file.mail = mail
-            file.mailbox = mailbox
-            file.name = PyBytes_AS_STRING(name)
-            file.fd = -1
-            set_piece(&file.head, head)
-            file += 1
-        mail.pieces = piece
-        piece += 1
-        for data in delivery.content:
-            set_piece(piece, data)
-            piece += 1
-        mail.piece_count = <int>(piece - mail.pieces)
+cdef int check(int durability, Journal journal) except -1:
+    if durability == JOURNAL and journal is None:
+        raise ValueError("JOURNAL needs a journal")
     return 0
 
 
-cdef void release(Batch *work) noexcept:
-    free(work.mails)
-    free(work.mailboxes)
-    free(work.files)
-    free(work.pieces)
-
-
-cdef void clear(Batch *work, int root, int durability) noexcept:
-    memset(work, 0, sizeof(Batch))
-    work.root = root
-    work.durable = durability != NONE
-    work.room = KEPT_DESCRIPTORS
-
-
-cdef list reports(Batch *work):
-    cdef Py_ssize_t i
-    return [report(&work.mails[i]) for i in range(work.mail_count)]
-
-
-def commit(int root, batch, int durability):
+def commit(int root, batch, int durability, Journal journal=None):
     """Put every message of the batch into all of its mailboxes, or into none; without the GIL, in one go.
 
     `root` is a descriptor of the directory that holds the domains. FSYNC returns when files and names are on the disk,
-    NONE when the kernel has them. What fails is that message's failure alone: there is one result for each, in order.
+    JOURNAL when their records are, NONE when the kernel has them. There is one result for each message, in order: None,
+    a Failure, which is that message's alone, or Owed. Raises ValueError for JOURNAL without a journal.
     """
     cdef Batch work
     cdef tuple deliveries = tuple(batch)  # keeps the bytes alive that the arrays point into
-    clear(&work, root, durability)
+    check(durability, journal)
+    clear(&work, root, durability, journal)
     try:
         prepare(&work, deliveries)
         with nogil:
@@ -234,21 +192,24 @@ cdef class Writer:
     """Commits one batch at a time in a thread that never asks for the GIL.
 
     A Python thread has to get the GIL twice for each batch, from an event loop that has use for it. Raises OSError
-    when the system has no thread or descriptor left.
+    when the system has no thread or descriptor left, ValueError for JOURNAL without a journal.
     """
 
     cdef Desk _desk
     cdef pthread_t _thread
     cdef int _root
     cdef int _durability
+    cdef Journal _journal
     cdef bint _is_open
     cdef tuple _deliveries
     cdef readonly int descriptor
 
-    def __init__(self, int root, int durability):
+    def __init__(self, int root, int durability, Journal journal=None):
         cdef int error
+        check(durability, journal)
         self._root = root
         self._durability = durability
+        self._journal = journal
         self._desk.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if self._desk.event < 0:
             raise OSError(errno, os.strerror(errno))
@@ -265,7 +226,7 @@ cdef class Writer:
         cdef tuple deliveries = tuple(batch)
         if self._deliveries is not None or not self._is_open:
             raise RuntimeError("the writer is busy or closed")
-        clear(&self._desk.work, self._root, self._durability)
+        clear(&self._desk.work, self._root, self._durability, self._journal)
         try:
             prepare(&self._desk.work, deliveries)
         except BaseException:

@@ -1,17 +1,13 @@
 """The phases of a batch, and the way back."""
 
-from libc.errno cimport EEXIST, EINTR, EINVAL, EIO, ENOENT, ENOSYS, errno
+from libc.errno cimport EEXIST, EINVAL, ENOENT, ENOSYS, errno
 from posix.fcntl cimport AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_CREAT, O_EXCL, O_WRONLY, openat
 from posix.stat cimport fstatat, struct_stat
-from posix.uio cimport iovec, writev
-from posix.unistd cimport close, write
+from posix.unistd cimport close
 
 cdef extern from "<fcntl.h>" nogil:
     enum: SYNC_FILE_RANGE_WRITE
     int sync_file_range(int, long long, long long, unsigned int)
-
-cdef extern from "<limits.h>" nogil:
-    enum: IOV_MAX
 
 cdef extern from "<stdio.h>" nogil:
     enum: RENAME_NOREPLACE
@@ -56,45 +52,6 @@ cdef void take_back(Batch *batch, Mail *mail) noexcept nogil:
 
 # ---------------------------------------------------------------- phase 1: write
 
-cdef int write_rest(int fd, const char *data, size_t size) noexcept nogil:
-    cdef ssize_t written
-    while size:
-        written = write(fd, data, size)
-        if written > 0:
-            data += written
-            size -= written
-        elif written == 0:
-            return EIO
-        elif errno != EINTR:
-            return errno
-    return 0
-
-
-cdef int write_pieces(int fd, const iovec *pieces, int count) noexcept nogil:
-    """Write all pieces, however short each single write may fall."""
-    cdef ssize_t written
-    cdef int error
-    while count:
-        written = writev(fd, pieces, min(count, IOV_MAX))
-        if written < 0:
-            if errno == EINTR:
-                continue
-            return errno
-        if written == 0 and pieces.iov_len:
-            return EIO
-        while count and <size_t>written >= pieces.iov_len:
-            written -= pieces.iov_len
-            pieces += 1
-            count -= 1
-        if written:
-            error = write_rest(fd, <const char *>pieces.iov_base + written, pieces.iov_len - written)
-            if error:
-                return error
-            pieces += 1
-            count -= 1
-    return 0
-
-
 cdef int create(Batch *batch, File *file) noexcept nogil:
     """A new file in tmp/, never one that was there. A descriptor."""
     cdef int fd
@@ -103,10 +60,10 @@ cdef int create(Batch *batch, File *file) noexcept nogil:
     return fd if fd >= 0 else -errno
 
 
-cdef int finish(Batch *batch, int fd) noexcept nogil:
+cdef int finish(Batch *batch, Mail *mail, int fd) noexcept nogil:
     """Sync a written file where that is asked for, and close it."""
     cdef int error = 0
-    if batch.durable:
+    if mail.durability == FSYNC:
         batch.step = SYNC
         error = sync(fd)
     if close(fd) and not error:  # network filesystems report a full disk here
@@ -134,14 +91,14 @@ cdef int write_file(Batch *batch, File *file) noexcept nogil:
     file.in_tmp = True
     batch.step = WRITE
     mail.pieces[0] = file.head
-    error = write_pieces(fd, mail.pieces, mail.piece_count)
+    error = write_pieces(fd, mail.pieces, mail.piece_count, HERE) or copy(mail.spool, mail.spool_size, fd)
     if error:
         close(fd)
-    elif batch.durable and batch.room:
+    elif mail.durability == FSYNC and batch.room:
         batch.room -= 1
         file.fd = fd
     else:
-        error = finish(batch, fd)
+        error = finish(batch, mail, fd)
     leave(batch, mailbox)
     return error
 
@@ -184,7 +141,7 @@ cdef bint sync_files(Batch *batch) noexcept nogil:
     for i in range(batch.file_count):
         file = &batch.files[i]
         if file.fd >= 0:
-            error = finish(batch, file.fd)
+            error = finish(batch, file.mail, file.fd)
             file.fd = -1
             closed = True
             if error:
@@ -227,7 +184,8 @@ cdef int publish_file(Batch *batch, File *file) noexcept nogil:
         return error
     batch.step = RENAME
     error = move(file.mailbox, file)
-    file.mailbox.published = True
+    if file.mail.durability == FSYNC:
+        file.mailbox.published = True
     leave(batch, file.mailbox)
     return error
 
@@ -235,11 +193,13 @@ cdef int publish_file(Batch *batch, File *file) noexcept nogil:
 cdef void publish_files(Batch *batch) noexcept nogil:
     cdef Py_ssize_t i
     cdef int error
+    cdef File *file
     for i in range(batch.file_count):
-        if not batch.files[i].mail.error:
-            error = publish_file(batch, &batch.files[i])
+        file = &batch.files[i]
+        if not file.mail.error or file.mail.journalled:  # what is journalled is ours, whatever becomes of one copy
+            error = publish_file(batch, file)
             if error:
-                fail(batch, &batch.files[i], error)
+                fail(batch, file, error)
 
 
 # ---------------------------------------------------------------- phase 4: sync new
@@ -259,7 +219,7 @@ cdef void sync_mailboxes(Batch *batch) noexcept nogil:
             batch.mailboxes[i].sync_error = sync_mailbox(batch, &batch.mailboxes[i])
     batch.step = SYNC_NEW
     for i in range(batch.file_count):
-        if batch.files[i].mailbox.sync_error:
+        if batch.files[i].mailbox.sync_error and batch.files[i].mail.durability == FSYNC:
             fail(batch, &batch.files[i], batch.files[i].mailbox.sync_error)
 
 
@@ -267,13 +227,17 @@ cdef void sync_mailboxes(Batch *batch) noexcept nogil:
 
 cdef void run(Batch *batch) noexcept nogil:
     cdef Py_ssize_t i
+    if batch.durability == JOURNAL:
+        reach_mailboxes(batch)
     write_files(batch)
-    if batch.durable:
+    if batch.durability != NONE:
         sync_files(batch)
+    if batch.durability == JOURNAL:
+        append_records(batch)
     publish_files(batch)
-    if batch.durable:
+    if batch.durability != NONE:
         sync_mailboxes(batch)
     for i in range(batch.mail_count):
-        if batch.mails[i].error:
+        if batch.mails[i].error and not batch.mails[i].journalled:
             take_back(batch, &batch.mails[i])
     close_mailboxes(batch)

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from fastsmtp.plugin import Plugin, Reply, Services, Transaction, canonical_domain
@@ -53,13 +55,15 @@ class ContentLog(Plugin[Options]):
     async def on_stored(self, txn: Transaction, reply: Reply) -> None:
         if not self._is_wanted(txn):
             return
-        content = txn.message.added + bytes(txn.message)
-        if len(content) > self.options.max_message:
+        message = txn.message
+        size = len(message.added) + message.stored_size
+        if size > self.options.max_message:
             self.record(txn, "skip", "too large to copy")
             return
         async with self._turn:
             try:
-                file = await asyncio.to_thread(self._write, f"{txn.id}.eml", content)
+                content = chain([message.added], message.content())
+                file = await asyncio.to_thread(self._write, f"{txn.id}.eml", content, size)
             except OSError as error:
                 self._day = ""  # the next one looks at what there is
                 self.record(txn, "error", f"no copy: {error.strerror}")
@@ -73,7 +77,7 @@ class ContentLog(Plugin[Options]):
             return False
         return not recipients or any(recipient.address.domain in recipients for recipient in txn.recipients)
 
-    def _write(self, name: str, content: bytes) -> Path | None:
+    def _write(self, name: str, content: Iterable[bytes], size: int) -> Path | None:
         """In a thread: the file that was written, None when there was enough for this day. Raises OSError."""
         day = datetime.fromtimestamp(self._clock.time(), UTC).date().isoformat()
         folder = self.options.folder / day
@@ -83,16 +87,16 @@ class ContentLog(Plugin[Options]):
             with os.scandir(folder) as entries:
                 self._day_bytes = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
             self._day = day
-        if self._day_bytes + len(content) > self.options.max_day:
+        if self._day_bytes + size > self.options.max_day:
             return None
         file = folder / name
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as copy:
-                copy.write(content)
+                copy.writelines(content)
         except OSError:
             with suppress(OSError):  # what cannot be written may not be removable either
                 file.unlink()
             raise
-        self._day_bytes += len(content)
+        self._day_bytes += size
         return file

@@ -16,6 +16,7 @@
     |
     | It ends here.
     |! "bytes\\0 as Python writes them\\n"
+    room 2000                               so many octets fit on the disk, which is then one that a test can own
 
 Lines of the client that stand together leave together (in one segment, where there is a network). Nothing but what is
 written down may be said or stored; the mailboxes are those of USERS.
@@ -89,11 +90,12 @@ class Stored:
 
 @dataclass(slots=True)
 class Dialog:
-    """One file. `settings` and `plugins` are TOML."""
+    """One file. `settings` and `plugins` are TOML; `room` is None where the disk is whatever it is."""
 
     name: str
     settings: str = SITE
     plugins: str = ""
+    room: int | None = None
     steps: list[Send | Expect | End] = field(default_factory=list)
     stored: dict[str, list[Stored]] = field(default_factory=lambda: {user: [] for user in USERS})
 
@@ -133,6 +135,8 @@ def parse(name: str, text: str) -> Dialog:
                 _add_setting(dialog, rest)
             case "C:" | "C!" | "S:" | "S~":
                 _add_step(dialog, number, kind, rest)
+            case "room":
+                dialog.room = int(rest)
             case "stored" if found := _STORED.fullmatch(line):
                 message = Stored(found[2])
                 dialog.stored[found[1]].append(message)

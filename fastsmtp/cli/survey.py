@@ -43,7 +43,9 @@ def survey(path: Path) -> list[Finding]:
     if "directory" not in faulty:
         findings += asyncio.run(_database(settings))
     if "maildir" not in faulty:
-        findings.append(_mail_root(settings.maildir.root))
+        findings.append(_folder("mail root", settings.maildir.root, "[maildir] root"))
+        if settings.maildir.durability == "journal":
+            findings.append(_folder("journal", settings.maildir.journal, "[maildir] journal"))
     if isinstance(settings.log.destination, Path):
         findings.append(_log_file(settings.log.destination))
     return findings
@@ -89,13 +91,13 @@ def _no_postmaster(domain: str) -> str:
     return f"{domain} has no postmaster (RFC 5321 section 4.5.1): fastsmtp user add postmaster@{domain}"
 
 
-def _mail_root(root: Path) -> Finding:
-    place = next(path for path in (root, *root.parents) if path.exists())
+def _folder(subject: str, folder: Path, key: str) -> Finding:
+    place = next(path for path in (folder, *folder.parents) if path.exists())
     if not place.is_dir():
-        return Finding("mail root", "error", f"{place} is not a folder; change [maildir] root")
+        return Finding(subject, "error", f"{place} is not a folder; change {key}")
     if not os.access(place, os.W_OK | os.X_OK):
-        return Finding("mail root", "error", f"{place} cannot be written by this user")
-    return Finding("mail root", "ok", str(root) if place == root else f"{root} will be made")
+        return Finding(subject, "error", f"{place} cannot be written by this user")
+    return Finding(subject, "ok", str(folder) if place == folder else f"{folder} will be made")
 
 
 def _log_file(file: Path) -> Finding:

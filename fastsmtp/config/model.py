@@ -5,15 +5,17 @@ Docstrings and descriptions are what `docs/configuration.md` and the file writte
 
 import re
 import socket
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, Strict, model_validator
 
 from fastsmtp.config.places import DirectoryUrl, LogDestination, OptionalListenAddress, SitePath, SocketAddress
 from fastsmtp.config.units import Duration, Size, Spelling
 from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse_mailbox
 
 __all__ = [
+    "JOURNAL_SEGMENTS",
+    "SEGMENT_RECORDS",
     "DirectorySettings",
     "LimitSettings",
     "ListenSettings",
@@ -26,6 +28,12 @@ __all__ = [
     "Table",
     "TimeoutSettings",
 ]
+
+JOURNAL_SEGMENTS: Final = 4
+"""One is written, one is full, and the checkpoint has the time of the others to free it."""
+
+SEGMENT_RECORDS: Final = 2
+"""So many of the largest records a segment of the journal has to hold."""
 
 _BANNER = re.compile(r"[\x20-\x7e]{0,200}\Z")
 _SEPARATOR = re.compile(r"[!#$%&'*+/=?^_`{|}~.-]?\Z")  # what a local part may hold unquoted (RFC 5321 section 4.1.2)
@@ -149,15 +157,39 @@ class DirectorySettings(Table):
 
 
 class MaildirSettings(Table):
-    """Where mail is put."""
+    """Where mail is put, and what has happened before we say 250 (see durability.md)."""
 
     root: SitePath = _default("mail", "The folder of all mailboxes: `ROOT/DOMAIN/USER/{tmp,new,cur}`.")
     durability: Literal["journal", "fsync", "none"] = _default(
         "journal",
-        'What has happened before we say 250. "fsync": file and folder are on the disk. "journal": the message is '
-        'in a journal on the disk, which is as safe and much faster; this release carries it out as "fsync". '
-        '"none": the kernel has the message, a power cut may lose it; for tests only.',
+        'What survives a power cut. "journal": one write for all messages of a moment, into a journal on the disk. '
+        '"fsync": file and folders of each message are on the disk; slower, for network file systems. "none": the '
+        "kernel has the message, a power cut loses the last half minute; for tests only.",
     )
+    journal: SitePath = _default(
+        "journal", "The folder of the journal, on a local disk: that of the mail, or a faster one."
+    )
+    journal_size: Size = _default(
+        "64MiB", "Disk space that the journal of each worker takes, from the start; less where the disk is small."
+    )
+    journal_limit: Size = _default(
+        "256KiB",
+        "A message larger than this is kept in a file while it arrives, and synced by itself instead of written to "
+        "the journal.",
+        ge=4096,
+    )
+    reserve: Size = _default("8MiB", "Free space that is kept: a message that would need it is deferred with 452.")
+    reserve_inodes: int = _default(100, "The same for inodes, which are the files that the file system can hold.", ge=0)
+
+    @model_validator(mode="after")
+    def _segments_hold_records(self) -> Self:
+        least = JOURNAL_SEGMENTS * SEGMENT_RECORDS
+        if self.journal_size < least * self.journal_limit:
+            raise ValueError(
+                f"journal_size ({self.journal_size} octets) is too small for journal_limit ({self.journal_limit}); "
+                f"write {least} times as much or more"
+            )
+        return self
 
 
 class MetricsSettings(Table):

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final, Generic, Protocol, TypeVar
 
-from fastsmtp.smtp.replies import STORE_TROUBLE, Reply
+from fastsmtp.smtp.replies import STORE_FULL, STORE_TROUBLE, Reply
 from fastsmtp.stats import Stats
 
-__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "BatchWriter", "Batcher", "StoreCounts"]
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "STALL_S", "BatchWriter", "Batcher", "StoreCounts"]
 
 BATCH_MESSAGES: Final = 256
 BATCH_BYTES: Final = 16 * 1024 * 1024
 """A batch ends at so many messages or bytes; a single message may be larger."""
+
+STALL_S: Final = 10.0
+"""How long messages wait for room in the journal before their clients are told to come again."""
 
 _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, BATCH_MESSAGES)
 
@@ -32,6 +35,10 @@ class BatchWriter(Protocol[Item]):
 
     def open(self) -> int:
         """Get ready; gives a descriptor that becomes readable whenever a batch is done."""
+        ...
+
+    def room(self) -> float:
+        """How many bytes of journal the next batch may take; infinite where there is none."""
         ...
 
     def start(self, items: list[Item]) -> None:
@@ -51,6 +58,7 @@ class BatchWriter(Protocol[Item]):
 class _Pending(Generic[Item]):
     item: Item
     size: int
+    journal_bytes: int
     answer: asyncio.Future[Reply]
 
 
@@ -72,11 +80,18 @@ class StoreCounts:
         self._commit_ns = stats.timer(
             stats.histogram("fastsmtp_store_commit_seconds", "How long the commit of one batch took.")
         )
+        self._stalls = stats.cell(
+            stats.counter("fastsmtp_journal_stalls_total", "How often a batch had to wait for room in the journal.")
+        )
 
     def batch(self, messages: int, elapsed_ns: int) -> None:
         """So many messages were written in one go, in this time."""
         self._batch_messages.observe(messages)
         self._commit_ns.observe(elapsed_ns)
+
+    def stall(self) -> None:
+        """A batch has to wait for room in the journal."""
+        self._cells[self._stalls] += 1
 
     def message(self, reply: Reply, size: int) -> None:
         """One message of `size` bytes in files got this reply."""
@@ -91,15 +106,17 @@ class Batcher(Generic[Item]):
     Everything here happens on the event loop's thread, once a batch: a wake-up costs more than a message.
     """
 
-    def __init__(self, writer: BatchWriter[Item], counts: StoreCounts) -> None:
+    def __init__(self, writer: BatchWriter[Item], counts: StoreCounts, *, stall_s: float = STALL_S) -> None:
         self._writer = writer
         self._pending: deque[_Pending[Item]] = deque()
         self._batch: list[_Pending[Item]] = []
         self._begun_ns = 0
         self._is_open = False
         self._is_busy = False
+        self._stall: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._counts = counts
+        self._stall_s = stall_s
 
     def open(self) -> None:
         """Start the writer; called on the running event loop."""
@@ -108,20 +125,28 @@ class Batcher(Generic[Item]):
         self._loop.add_reader(self._descriptor, self._finished)
         self._is_open = True
 
-    def put(self, item: Item, size: int) -> asyncio.Future[Reply]:
-        """Give an item of `size` bytes to the writer; its reply comes with the future.
+    def put(self, item: Item, size: int, journal_bytes: int = 0) -> asyncio.Future[Reply]:
+        """Give an item to the writer; its reply comes with the future.
 
-        Raises RuntimeError when the batcher is not open.
+        `size` are the bytes of its files, `journal_bytes` what it takes in a journal. Raises RuntimeError when the
+        batcher is not open.
         """
         if not self._is_open:
             raise RuntimeError("the store is not open")
         answer = self._loop.create_future()
-        self._pending.append(_Pending(item, size, answer))
+        self._pending.append(_Pending(item, size, journal_bytes, answer))
         if not self._is_busy:
             # Not at once: whatever else this turn of the loop brings shall be in the batch.
             self._is_busy = True
             self._loop.call_soon(self._hand_over)
         return answer
+
+    def resume(self) -> None:
+        """There is room in the journal again."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+            self._hand_over()
 
     async def close(self) -> None:
         """Finish what was given, then stop the writer; all futures are done afterwards."""
@@ -140,9 +165,17 @@ class Batcher(Generic[Item]):
         while pending:
             batch: list[_Pending[Item]] = []
             size = 0
+            room = self._writer.room()
             while pending and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
+                room -= pending[0].journal_bytes
+                if room < 0:
+                    break
                 batch.append(pending.popleft())
                 size += batch[-1].size
+            if not batch:
+                self._counts.stall()
+                self._stall = self._loop.call_later(self._stall_s, self._give_up)
+                return
             self._begun_ns = perf_counter_ns()
             try:
                 self._writer.start([member.item for member in batch])
@@ -152,6 +185,16 @@ class Batcher(Generic[Item]):
                 continue
             self._batch = batch
             return
+        self._is_busy = False
+        self._idle.set()
+
+    def _give_up(self) -> None:
+        """Nothing made room in the journal for too long."""
+        self._stall = None
+        deferred = [(member, STORE_FULL) for member in self._pending]
+        self._pending.clear()
+        logger.error("the journal is full and nothing frees it: %d messages deferred", len(deferred))
+        self._answer(deferred, 0)
         self._is_busy = False
         self._idle.set()
 

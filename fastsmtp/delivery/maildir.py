@@ -1,63 +1,48 @@
 """The Maildir store: one file for each mailbox of a message, `{root}/{domain}/{user}/new/NAME`."""
 
 import asyncio
-import errno
 import logging
 import os
 import re
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from typing import Final, Literal
+from time import monotonic
+from typing import Final
 
 from fastsmtp import _maildir
+from fastsmtp.config.model import MaildirSettings
 from fastsmtp.delivery.batch import Batcher, StoreCounts
+from fastsmtp.delivery.checkpointer import Checkpointer
+from fastsmtp.delivery.journal import Ring, lock
+from fastsmtp.delivery.recovery import recover
+from fastsmtp.delivery.room import RoomWatch
+from fastsmtp.delivery.spool import SpoolFolder
+from fastsmtp.delivery.sweep import sweep
+from fastsmtp.delivery.writer import Item, MaildirWriter
 from fastsmtp.errors import StartError
 from fastsmtp.ports import Clock
 from fastsmtp.smtp import trace
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.message import Message
-from fastsmtp.smtp.replies import (
-    MAILBOX_FULL,
-    NOBODY_TOOK_IT,
-    STORE_FULL,
-    STORE_MISCONFIGURED,
-    STORE_TROUBLE,
-    Reply,
-)
+from fastsmtp.smtp.options import Room
+from fastsmtp.smtp.replies import NOBODY_TOOK_IT, STORE_MISCONFIGURED, STORE_TROUBLE, Reply
 from fastsmtp.smtp.transaction import Transaction
 from fastsmtp.stats import Stats
 
-__all__ = ["Durability", "MaildirStore", "reply_to_errno"]
+__all__ = ["MaildirStore"]
 
-Durability = Literal["journal", "fsync", "none"]
+_DURABILITY: Final = {"journal": _maildir.JOURNAL, "fsync": _maildir.FSYNC, "none": _maildir.NONE}
 
-# There is no journal yet: what it promises, fsync keeps, only slower.
-_DURABILITY: Final = {"journal": _maildir.FSYNC, "fsync": _maildir.FSYNC, "none": _maildir.NONE}
-
-_REPLIES: Final = {
-    errno.ENOSPC: STORE_FULL,
-    errno.EDQUOT: MAILBOX_FULL,
-    errno.EACCES: STORE_MISCONFIGURED,
-    errno.EPERM: STORE_MISCONFIGURED,
-    errno.EROFS: STORE_MISCONFIGURED,
-    errno.ENAMETOOLONG: STORE_MISCONFIGURED,
-    errno.ELOOP: STORE_MISCONFIGURED,
-    errno.ENOTDIR: STORE_MISCONFIGURED,
-}
+_SWEEP_EVERY_S: Final = 24 * 3600
+_WORKERS: Final = 1
 
 _HOST_BYTES: Final = 128  # of the 255 of a file name; the random part already makes it unique
 
 _return_path = re.compile(rb"^return-path[ \t]*:.*\n(?:[ \t].*\n)*", re.IGNORECASE | re.MULTILINE)
 
 logger = logging.getLogger("fastsmtp.delivery")
-
-
-def reply_to_errno(number: int) -> Reply:
-    """What the client hears when the operating system said `number`: always a 4xx."""
-    return _REPLIES.get(number, STORE_TROUBLE)
 
 
 class _Names:
@@ -77,76 +62,94 @@ class _Names:
         return b"%d.M%d%b%d%b%d" % (seconds, microseconds, self._process, next(self._counter), self._host, size)
 
 
-@dataclass(slots=True)
-class _Item:
-    transaction_id: str
-    delivery: _maildir.Delivery
-
-
-class _Writer:
-    """The BatchWriter of a Maildir tree: `_maildir.Writer`, and what its results mean to the client."""
-
-    def __init__(self, root: Path, durability: int) -> None:
-        self._root = root
-        self._durability = durability
-        self._root_fd = -1
-        self._items: list[_Item] = []
-
-    def open(self) -> int:
-        self._root_fd = _open_root(self._root)
-        try:
-            self._writer = _maildir.Writer(self._root_fd, self._durability)
-        except OSError as error:
-            os.close(self._root_fd)
-            raise StartError(f"the mail writer cannot start: {error.strerror}") from error
-        return self._writer.descriptor
-
-    def start(self, items: list[_Item]) -> None:
-        self._items = items
-        self._writer.start([item.delivery for item in items])
-
-    def finish(self) -> list[Reply] | None:
-        failures = self._writer.finish()
-        if failures is None:
-            return None
-        return [_reply(item.transaction_id, failure) for item, failure in zip(self._items, failures, strict=True)]
-
-    def write_now(self, item: _Item) -> Reply:
-        """The same for one message, here and now."""
-        (failure,) = _maildir.commit(self._root_fd, [item.delivery], self._durability)
-        return _reply(item.transaction_id, failure)
-
-    def close(self) -> None:
-        self._writer.close()
-        os.close(self._root_fd)
-        self._root_fd = -1
-
-
 class MaildirStore:
     """Puts messages into Maildirs below `root`, batch by batch, and answers when they are as safe as asked.
 
-    Mailboxes are made on their first delivery. Nothing of a message that got a 4xx stays behind.
+    Mailboxes are made on their first delivery. Nothing of a message that got a 4xx stays behind. `room` says what the
+    disk has room for, `spools` keeps large messages while they arrive.
     """
 
-    def __init__(self, root: Path, hostname: str, durability: Durability, clock: Clock, stats: Stats) -> None:
+    def __init__(self, settings: MaildirSettings, hostname: str, clock: Clock, stats: Stats) -> None:
+        self.room = Room()
+        self.spools = SpoolFolder(settings.root)
+        self._settings = settings
         self._hostname = hostname
         self._clock = clock
+        self._stats = stats
         self._counts = StoreCounts(stats)
-        self._writer = _Writer(root, _DURABILITY[durability])
-        self._batcher: Batcher[_Item] = Batcher(self._writer, self._counts)
-        self._waits_for_disk = durability != "none"
+        self._waits_for_disk = settings.durability != "none"
+        self._resources = ExitStack()
+        self._batcher: Batcher[Item] | None = None
+        self._checkpointer: Checkpointer | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the disk has failed in a way after which nothing can be promised any more."""
+        return self._checkpointer is not None and self._checkpointer.has_failed
 
     async def open(self) -> None:
-        """Make the root where it is missing, and start. Raises StartError when it cannot be used.
+        """Recover what a crash has left, and start. Raises StartError when the mail root or the journal cannot be used.
 
         Called in the process that delivers: file names carry its pid and a random number of its own.
         """
+        loop = asyncio.get_running_loop()
+        settings = self._settings
         self._names = _Names(self._hostname)
+        root = _open_root(settings.root)
+        self._resources.callback(os.close, root)
+        self.spools.open()
+        ring = await asyncio.to_thread(self._open_journal)
+        try:
+            self._writer = MaildirWriter(root, _DURABILITY[settings.durability], ring)
+        except OSError as error:
+            raise StartError(f"the mail writer cannot start: {error.strerror}") from error
+        self._batcher = Batcher(self._writer, self._counts)
         self._batcher.open()
+        if ring is not None:
+            self._limit = settings.journal_limit
+            self._checkpointer = Checkpointer(ring, root, self._batcher.resume, self._stats)
+            self._writer.checkpointer = self._checkpointer
+            self._checkpointer.start()
+        watch = RoomWatch(loop, settings.root, self.room, settings.reserve, settings.reserve_inodes, self._stats)
+        watch.start()
+        self._resources.callback(watch.stop)
+        self._sweeper = loop.create_task(self._sweep())
+
+    def _open_journal(self) -> Ring | None:
+        """Finish what the last run has not, whatever durability is asked for now. Blocks; raises StartError."""
+        settings = self._settings
+        is_used = settings.durability == "journal"
+        if not is_used and not settings.journal.exists():
+            return None
+        self._resources.callback(os.close, lock(settings.journal))
+        recover(settings.journal, settings.root, _WORKERS, _Progress())
+        if not is_used:
+            return None
+        ring = Ring.open(settings.journal / "0", settings.journal_size, settings.journal_limit)
+        self._resources.callback(ring.close)
+        return ring
+
+    async def _sweep(self) -> None:
+        """Remove stray files from tmp/ directories, now and once a day."""
+        while True:
+            removed = await asyncio.to_thread(sweep, self._settings.root, now=self._clock.time())
+            if removed:
+                logger.info("%d stray files removed from tmp/ directories", removed)
+            await asyncio.sleep(_SWEEP_EVERY_S)
 
     async def close(self) -> None:
         """Finish what was given, then stop."""
-        await self._batcher.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        if self._batcher is not None:
+            await self._batcher.close()
+            self._batcher = None
+        if self._checkpointer is not None:
+            await self._checkpointer.close()
+            self._checkpointer = None
+        self._resources.close()
 
     def store(self, transaction: Transaction) -> Reply | asyncio.Future[Reply]:
         """One file for each distinct mailbox of the recipients. A recipient without a mailbox refuses the message."""
@@ -157,12 +160,16 @@ class MaildirStore:
             addresses.setdefault(recipient.mailbox, recipient.address)
         if not addresses:
             return NOBODY_TOOK_IT
+        if self.has_failed:
+            return STORE_TROUBLE
 
         message = transaction.message
+        spool = message.spool
+        descriptor, spool_size = (-1, 0) if spool is None else (spool.descriptor, spool.size)
         now = self._clock.time()
         top = trace.return_path(transaction.sender)
         content = [trace.received(transaction, self._hostname, now) + message.added, *_content(message)]
-        content_size = sum(map(len, content))
+        content_size = sum(map(len, content)) + spool_size
         copies = []
         total_size = 0
         try:
@@ -171,45 +178,57 @@ class MaildirStore:
                 size = len(head) + content_size
                 copies.append((domain.encode(), user.encode(), self._names.new(now, size), head))
                 total_size += size
-            delivery = _maildir.Delivery(copies, content)
+            delivery = _maildir.Delivery(copies, content, descriptor, spool_size)
         except ValueError as error:
             logger.error("%s not stored: mailbox: %s", transaction.id, error)  # noqa: TRY400 - no fault of the code
             return STORE_MISCONFIGURED
-        item = _Item(transaction.id, delivery)
-        if self._waits_for_disk:
-            return self._batcher.put(item, total_size)
-        # There is no sync to share, and a thread would cost more than the few system calls.
-        reply = self._writer.write_now(item)
-        self._counts.message(reply, total_size)
-        return reply
+        item = Item(transaction.id, delivery, spool)
+        if not self._waits_for_disk:
+            # There is no sync to share, and a thread would cost more than the few system calls.
+            reply = self._writer.write_now(item)
+            self._counts.message(reply, total_size)
+            return reply
+        if self._batcher is None:
+            raise RuntimeError("the store is not open")
+        return self._batcher.put(item, total_size, self._journal_bytes(delivery))
+
+    def _journal_bytes(self, delivery: _maildir.Delivery) -> int:
+        """What the message takes in the journal: nothing, when it is too large for it."""
+        if self._checkpointer is None or delivery.record_bytes > self._limit:
+            return 0
+        return delivery.record_bytes
 
 
-def _reply(transaction_id: str, failure: _maildir.Failure | None) -> Reply:
-    if failure is None:
-        return Reply(250, "2.0.0", f"stored as {transaction_id}")
-    name = errno.errorcode.get(failure.errno, str(failure.errno))
-    left = f", {failure.left_behind} files could not be taken back" if failure.left_behind else ""
-    logger.error("%s not stored: %s %a: %s%s", transaction_id, failure.step, failure.path, name, left)
-    return reply_to_errno(failure.errno)
+class _Progress:
+    """Tells the log of a recovery that takes long, once a second."""
+
+    def __init__(self) -> None:
+        self._told_at = monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = monotonic()
+        if now - self._told_at >= 1:
+            self._told_at = now
+            logger.info("recovering the journal: %d of %d MiB", done >> 20, total >> 20)
 
 
 def _content(message: Message) -> list[bytes]:
-    """The message in pieces, without its own Return-Path fields (RFC 5321 section 4.4), else byte for byte.
+    """What of the message is in memory, without its own Return-Path fields (RFC 5321 section 4.4), else byte for byte.
 
     When it begins with a blank, it would continue our last field: then an empty line makes it the body.
     """
-    header = message.header.raw
-    pieces = message.content()
+    header, *body = message.memory
     if b"return-path" in header.lower():
-        pieces = [_return_path.sub(b"", header), *message.body]
-    first = next(filter(None, pieces), b"")
+        header = _return_path.sub(b"", header)
+    pieces = [header, *body]
+    # Of a body that is in the spool nobody has looked at the first octet.
+    first = next(filter(None, pieces), b"" if message.spool is None else b" ")
     return [b"\n", *pieces] if first.startswith((b" ", b"\t")) else pieces
 
 
 def _open_root(root: Path) -> int:
     try:
-        with suppress(FileExistsError):
-            root.mkdir(mode=0o700, parents=True)
+        _make(root)
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise StartError(f"the mail root {root} cannot be used: {error.strerror}") from error
@@ -217,3 +236,18 @@ def _open_root(root: Path) -> int:
         os.close(descriptor)
         raise StartError(f"the mail root {root} cannot be used: it is not writable")
     return descriptor
+
+
+def _make(root: Path) -> None:
+    """Make the folder where it is missing, to stay. Raises OSError."""
+    if root.is_dir():
+        return
+    if not root.parent.is_dir():
+        _make(root.parent)
+    with suppress(FileExistsError):
+        root.mkdir(mode=0o700)
+    parent = os.open(root.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)

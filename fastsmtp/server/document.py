@@ -15,7 +15,7 @@ _INTRODUCTION: Final = """\
 # Metrics
 
 `/metrics` on the address in `[metrics] listen` speaks the Prometheus text format (or OpenMetrics, to who asks for it);
-`/healthz` beside it answers `200 ok`, and `503 draining` while the server shuts down.
+`/healthz` beside it answers `200 ok`, and 503 with the reason while the server shuts down or its disk has failed.
 
 Every counter exists from the start, at zero, so that the first refusal is a change that an alert can see. Times are in
 seconds. The hot path only adds integers; everything else happens when somebody scrapes. The usual `process_*` and

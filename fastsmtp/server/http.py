@@ -18,12 +18,12 @@ _SHUTDOWN_S: Final = 1.0
 
 
 class MetricsServer:
-    """Serves the registry on one address; healthy until `is_draining()` says otherwise."""
+    """Serves the registry on one address; healthy while `ailment()` is an empty text."""
 
-    def __init__(self, listen: ListenAddress, registry: CollectorRegistry, *, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, listen: ListenAddress, registry: CollectorRegistry, *, ailment: Callable[[], str]) -> None:
         self._listen = listen
         self._registry = registry
-        self._is_draining = is_draining
+        self._ailment = ailment
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -61,6 +61,6 @@ class MetricsServer:
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
     async def _health(self, _request: web.Request) -> web.Response:
-        if self._is_draining():
-            return web.Response(text="draining\n", status=503)
+        if ailment := self._ailment():
+            return web.Response(text=f"{ailment}\n", status=503)
         return web.Response(text="ok\n")

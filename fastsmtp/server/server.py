@@ -24,7 +24,7 @@ from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import Services
-from fastsmtp.ports import Directory, MessageStore
+from fastsmtp.ports import Directory
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import Deadlines
@@ -32,7 +32,8 @@ from fastsmtp.server.http import MetricsServer
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
 from fastsmtp.server.service import Service, ServiceStats
-from fastsmtp.smtp.options import SessionOptions
+from fastsmtp.smtp.message import Spool
+from fastsmtp.smtp.options import Room, SessionOptions
 from fastsmtp.stats import Stats
 
 __all__ = ["RunningServer", "Server", "run", "session_options"]
@@ -52,8 +53,13 @@ class RunningServer:
     metrics_address: tuple[str, int] | None
 
 
-def session_options(settings: Settings, pipeline: Pipeline) -> SessionOptions:
-    """What the protocol needs of the settings."""
+def session_options(
+    settings: Settings,
+    pipeline: Pipeline,
+    room: Room | None = None,
+    make_spool: Callable[[], Spool] | None = None,
+) -> SessionOptions:
+    """What the protocol needs of the settings, and of the store where there is one."""
     return SessionOptions(
         hostname=settings.hostname,
         banner=settings.smtp.banner,
@@ -62,6 +68,9 @@ def session_options(settings: Settings, pipeline: Pipeline) -> SessionOptions:
         command_line=settings.limits.command_line,
         header_size=settings.limits.header_size,
         errors=settings.limits.errors,
+        spool_above=settings.maildir.journal_limit,
+        make_spool=make_spool,
+        room=room or Room(),
         bare_newline=settings.smtp.bare_newline,
         asks=pipeline.asks,
     )
@@ -81,17 +90,13 @@ class Server:
             postmaster=settings.postmaster,
             separator=settings.directory.subaddress_separator,
         )
-        # The journal is not there yet; what stands in for it is slower and as safe.
-        durability: Final = "none" if settings.maildir.durability == "none" else "fsync"
-        self._store: MessageStore = MaildirStore(
-            settings.maildir.root, settings.hostname, durability, self._clock, self.stats
-        )
+        self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
         self.pipeline = Pipeline(
             Chain(self._plugins, self.stats, self._clock), self._directory, self._store, self.stats
         )
         self._open: set[ConnectionProtocol] = set()
         loop = asyncio.get_running_loop()
-        options = session_options(settings, self.pipeline)
+        options = session_options(settings, self.pipeline, self._store.room, self._store.spools.new)
         self._service = Service(
             loop,
             options,
@@ -168,6 +173,12 @@ class Server:
                 await asyncio.wait_for(self._service.emptied.wait(), within_s)
         return not self._open
 
+    def _ailment(self) -> str:
+        """Why nobody should send us mail; empty when all is well."""
+        if self._service.draining:
+            return "draining"
+        return "the disk has failed; see the log" if self._store.has_failed else ""
+
     async def _start_plugins(self) -> None:
         services = Services(self._directory, self._clock)
         for loaded in self._plugins:
@@ -181,7 +192,7 @@ class Server:
         listen = self._settings.metrics.listen
         if listen is None:
             return None
-        self._metrics = MetricsServer(listen, build_registry(self.stats), is_draining=lambda: self._service.draining)
+        self._metrics = MetricsServer(listen, build_registry(self.stats), ailment=self._ailment)
         await self._metrics.start()
         return self._metrics.address
 

@@ -1,17 +1,25 @@
 """One message as it was received: a header, the pieces of a body, and the fields that we put on top.
 
+A body that grows large goes on in a spool while it arrives. This module opens no files: it is given what makes a spool.
+
 Everything is in the form in which it is stored: lines end in LF, transparency is undone. Header fields are bytes,
 because that is what they are; nothing is re-serialized, so what was sent is what is stored (RFC 5321 section 6.4).
 """
 
 import re
-from collections.abc import Iterator
-from typing import Final
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
 
-__all__ = ["HEADER_FIELDS", "Header", "Message"]
+from fastsmtp.smtp.replies import Reply
+
+__all__ = ["HEADER_FIELDS", "SPOOL_PIECE", "Header", "Message", "Spool", "SpoolError"]
 
 HEADER_FIELDS: Final = 1000
 """How many fields `Header` looks at; whatever comes behind them is stored, not parsed."""
+
+SPOOL_PIECE: Final = 65_536
+"""Octets: a body goes to its spool in pieces of at least this size (but for the last), and is read in such pieces."""
 
 _FIELD_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}\Z")  # RFC 5322 section 3.6.8: printable, no colon
 _COALESCE_PIECES: Final = 64
@@ -69,21 +77,70 @@ def _split(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield name, b" ".join(value).strip(b" ")
 
 
+class SpoolError(Exception):
+    """The spool takes nothing (more); `reply` is what the client is to hear. Whoever raises it has told the log."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+class Spool(Protocol):
+    """The body of one message, out of memory. It goes when the last reference to it goes."""
+
+    @property
+    def descriptor(self) -> int:
+        """The open file, which holds nothing else. Its file offset means nothing: read at offsets of your own."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Octets written."""
+        ...
+
+    def write(self, piece: bytes) -> None:
+        """Put all of the piece behind the others. Raises SpoolError."""
+        ...
+
+    def pieces(self) -> Iterator[bytes]:
+        """What was written, in pieces of `SPOOL_PIECE` octets. Raises OSError."""
+        ...
+
+
 class Message:
     """The bytes of one message while it arrives and after.
 
     `header` is everything up to and including the empty line (all of it, when there is none), complete from
     `on_headers` on. `size` counts octets as on the wire: lines end in CRLF, transparency undone (RFC 1870 section 3).
+
+    Where `spool_above` was called, a large body is in the `spool` (None until then), and from `on_message` on nothing
+    of it is in memory. The spool lives as long as the message.
     """
 
-    __slots__ = ("_added", "_coalesce_at", "_header", "_header_pieces", "body", "header_complete", "size")
+    __slots__ = (
+        "_added",
+        "_body",
+        "_body_limit",
+        "_body_size",
+        "_coalesce_at",
+        "_header",
+        "_header_pieces",
+        "_make_spool",
+        "header_complete",
+        "size",
+        "spool",
+    )
 
     def __init__(self) -> None:
         self.size = 0
-        self.body: list[bytes] = []
         self.header_complete = False
+        self.spool: Spool | None = None
         self._header_pieces: list[bytes] = []
         self._header: Header | None = None
+        self._body: list[bytes] = []  # all of it, or what is not in the spool yet
+        self._body_size = 0
+        self._body_limit = sys.maxsize
+        self._make_spool: Callable[[], Spool] | None = None
         self._added: list[bytes] = []
         self._coalesce_at = _COALESCE_PIECES
 
@@ -105,7 +162,16 @@ class Message:
     @property
     def stored_size(self) -> int:
         """Octets of header and body as they are stored, without added and trace fields."""
-        return sum(map(len, self._header_pieces)) + sum(map(len, self.body))
+        spooled = 0 if self.spool is None else self.spool.size
+        return sum(map(len, self._header_pieces)) + spooled + self._body_size
+
+    @property
+    def memory(self) -> list[bytes]:
+        """For a store: the header in one piece, then what of the body is in memory, in pieces.
+
+        From `on_message` on the body is here or in the `spool`, never in both.
+        """
+        return [self.header.raw, *self._body]
 
     def add_header(self, name: str, value: str) -> None:
         """Put a header field on top of the message, below the trace fields.
@@ -130,20 +196,64 @@ class Message:
         """Keep the first `count` of the added fields only."""
         del self._added[count:]
 
+    def spool_above(self, octets: int, make_spool: Callable[[], Spool]) -> None:
+        """Put a body of more than `octets` into what `make_spool` makes; to be said before any of it has come.
+
+        However large the body is, no more of it than the larger of `octets` and `SPOOL_PIECE` is then in memory.
+        """
+        self._body_limit = octets
+        self._make_spool = make_spool
+
     def append(self, piece: bytes) -> None:
-        """Take the next piece as it was received."""
-        pieces = self.body if self.header_complete else self._header_pieces
-        pieces.append(piece)
+        """Take the next piece as it was received. Raises SpoolError; then the body is lost, and not to be stored."""
+        if self.header_complete:
+            pieces = self._body
+            pieces.append(piece)
+            self._body_size += len(piece)
+            if self._body_size > self._body_limit:
+                self._spill()
+                return
+        else:
+            pieces = self._header_pieces
+            pieces.append(piece)
         # A client that trickles single bytes must not cost fifty bytes of memory for each.
         if len(pieces) >= self._coalesce_at:
             self._coalesce(pieces)
 
-    def content(self) -> list[bytes]:
-        """Header and body as stored, in pieces, without added and trace fields."""
-        return self._header_pieces + self.body
+    def finish(self) -> None:
+        """Nothing more comes: where there is a spool, all of the body goes there. Raises SpoolError like `append`."""
+        if self.spool is not None and self._body:
+            self._spill()
+
+    def content(self) -> Iterator[bytes]:
+        """Header and body as stored, in pieces, without added and trace fields.
+
+        Reads the file of a large message. Raises OSError when it cannot be read.
+        """
+        yield from self._header_pieces
+        if self.spool is not None:
+            yield from self.spool.pieces()
+        yield from self._body
 
     def __bytes__(self) -> bytes:
+        """All of `content()` in memory."""
         return b"".join(self.content())
+
+    def _spill(self) -> None:
+        """Move the body from memory to the spool."""
+        body = b"".join(self._body)
+        self._body.clear()
+        self._body_size = 0
+        self._body_limit = SPOOL_PIECE - 1
+        self._coalesce_at = _COALESCE_PIECES
+        try:
+            if self.spool is None and self._make_spool is not None:
+                self.spool = self._make_spool()
+            if self.spool is not None:
+                self.spool.write(body)
+        except SpoolError:
+            self.spool = None  # others may need its space now
+            raise
 
     def _coalesce(self, pieces: list[bytes]) -> None:
         """Join the pieces when they are small on average; looking at ever longer intervals keeps this linear."""

@@ -1,14 +1,26 @@
 """What is the same for every session of a listener, with the replies that follow from it, made once."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.extensions import offers
+from fastsmtp.smtp.message import Spool
 from fastsmtp.smtp.replies import Reply
 
-__all__ = ["SessionOptions"]
+__all__ = ["Room", "SessionOptions"]
+
+
+@dataclass(slots=True)
+class Room:
+    """How many octets the store has room for at this moment; below zero not even an empty message fits.
+
+    Sessions read it, whoever knows the disk keeps it up to date.
+    """
+
+    octets: int = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +28,8 @@ class SessionOptions:
     """What is the same for every session of a listener. Sizes in octets.
 
     `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
-    before the session is ended.
+    before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
+    is None, all of it stays in memory. `room` changes while sessions run.
     """
 
     hostname: str
@@ -26,6 +39,9 @@ class SessionOptions:
     command_line: int = 2048
     header_size: int = 262_144
     errors: int = 20
+    spool_above: int = 262_144
+    make_spool: Callable[[], Spool] | None = None
+    room: Room = field(default_factory=Room)
     bare_newline: Literal["normalize", "reject"] = "normalize"
     asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
     extensions: Mapping[str, str] = field(init=False)

@@ -17,7 +17,7 @@ from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.commands import CommandError, Mail, parse_hello, parse_mail, parse_rcpt
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage, VerbLine
-from fastsmtp.smtp.message import Message
+from fastsmtp.smtp.message import Message, SpoolError
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import (
@@ -65,6 +65,7 @@ class Session:
         self.transaction: Transaction | None = None
         self.closing = False
         self._asks = options.asks
+        self._room = options.room
         self._counter = counter
         self._ids = transaction_ids
         self._parser = _parser.Parser(
@@ -314,8 +315,15 @@ class Session:
         if isinstance(answer, Reply) and not answer.is_positive:
             self._conclude(answer)
             return
+        transaction = self._open_transaction()
+        declared = transaction.declared_size
+        if declared is not None and declared * len(transaction.recipients) > self._room.octets:
+            self._conclude(replies.STORE_FULL)
+            return
         self._parser.start_data()
-        self._message = self._open_transaction().message
+        self._message = transaction.message
+        if self.options.make_spool is not None:
+            self._message.spool_above(self.options.spool_above, self.options.make_spool)
         self._refusal = None
         self.state = _MESSAGE
         self._reply(replies.START_DATA)
@@ -333,7 +341,11 @@ class Session:
 
     def _take_piece(self, piece: bytes) -> None:
         message = self._message
-        message.append(piece)
+        try:
+            message.append(piece)
+        except SpoolError as error:
+            self._refuse_data(error.reply)
+            return
         if not message.header_complete and self._parser.header_complete:
             message.header_complete = True
             if _ON_HEADERS in self._asks:
@@ -341,9 +353,12 @@ class Session:
 
     def _headers_answered(self, answer: Answer) -> None:
         if isinstance(answer, Reply) and not answer.is_positive:
-            # Whatever is answered before the true end would be followed by the rest of the message, as commands.
-            self._refusal = answer
-            self._parser.discard_data()
+            self._refuse_data(answer)
+
+    def _refuse_data(self, reply: Reply) -> None:
+        """Say so at the true end: after an answer before it, the rest of the message would be commands."""
+        self._refusal = reply
+        self._parser.discard_data()
 
     def _end_of_data(self) -> None:
         self._verb = b"message"
@@ -354,6 +369,13 @@ class Session:
             refusal = replies.MESSAGE_TOO_BIG
         if refusal is None and self._parser.bare_newline and self.options.bare_newline == "reject":
             refusal = replies.BARE_NEWLINE
+        if refusal is None and message.size * len(self._open_transaction().recipients) > self._room.octets:
+            refusal = replies.STORE_FULL
+        if refusal is None and message.spool is not None:
+            try:
+                message.finish()
+            except SpoolError as error:
+                refusal = error.reply
         if refusal is not None:
             self._conclude(refusal)
         elif not message.header_complete and _ON_HEADERS in self._asks:

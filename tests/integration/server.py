@@ -158,15 +158,31 @@ def running_server(
     users: Sequence[str] = ("alice@example.test", "bob@example.test"),
     plugins: str = "",
 ) -> Iterator[ServerProcess]:
-    """Start a server, and stop it at the end with SIGTERM, which must give exit code 0 (unless the test ended it).
+    """Start a server in a new site, and stop it at the end with SIGTERM, which must give exit code 0.
 
     `settings` are key paths with their values (`{"limits.recipients": 2}`) on top of free ports on 127.0.0.1 and
     `durability = "none"`; `users` get mailboxes and their domains become ours; `plugins` is TOML, `[[plugin]]` tables.
     """
-    configuration = make_site(folder, settings or {}, users, plugins)
-    command = [sys.executable, "-m", "fastsmtp", "serve", "-c", str(configuration)]
+    with serve(make_site(folder, settings or {}, users, plugins)) as server:
+        yield server
+
+
+def serve_command(configuration: Path) -> list[str]:
+    """What to run for a server."""
+    return [sys.executable, "-m", "fastsmtp", "serve", "-c", str(configuration)]
+
+
+@contextmanager
+def serve(configuration: Path, environment: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
+    """Start a server in a site that is there, and stop it at the end with SIGTERM, which must give exit code 0.
+
+    A test may end it earlier. What an earlier server of the site printed is gone. It inherits our environment unless
+    it is given one.
+    """
+    folder = configuration.parent
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        command = serve_command(configuration)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
     server = ServerProcess(folder, process, [], None)
     try:
         wait_until(lambda: process.poll() is not None or bool(_started(server)), "the server starts")
@@ -180,6 +196,16 @@ def running_server(
     finally:
         if process.poll() is None:
             process.kill()
+        process.wait()
+
+
+def start_and_kill(configuration: Path, moment: Callable[[], object]) -> None:
+    """Start a server in a site that is there, and SIGKILL it after `moment`, however far its start has come."""
+    process = subprocess.Popen(serve_command(configuration), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        moment()
+    finally:
+        process.kill()
         process.wait()
 
 

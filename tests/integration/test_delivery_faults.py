@@ -4,123 +4,33 @@ The calls are made to fail by a shim that is preloaded in front of libc, in a pr
 """
 
 import errno
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 import pytest
+from integration.faults.victim import (
+    BATCH,
+    FOREVER,
+    Outcome,
+    Rule,
+    Victim,
+    check,
+    every,
+    files,
+    preloaded,
+)
 
-import fastsmtp
-from fastsmtp._maildir import FSYNC, NONE, Failure
-
-FAULTS = Path(__file__).parent / "faults"
-FOREVER = 1_000_000
-
-# Two messages share a mailbox; one has three recipients.
-BATCH = [[("alice", "1"), ("bob", "2"), ("carol", "3")], [("alice", "4")], [("dave", "5"), ("bob", "6")]]
-NEXT = [[("alice", "7"), ("dave", "8")]]
-
-Batch = list[list[tuple[str, str]]]
-Rule = tuple[str, int, int, int, bool]
-"""The call, its errno, from which call on, how many times, whether it does its work first."""
+from fastsmtp._maildir import FSYNC, JOURNAL, NONE, Failure
 
 BOTH = pytest.mark.parametrize("durability", [NONE, FSYNC], ids=["none", "fsync"])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What commit returned, how many calls were made to fail, and all calls in order."""
-
-    results: list[Failure | None]
-    fired: int
-    calls: str = field(default="", compare=False)
-
-    @property
-    def failures(self) -> list[Failure]:
-        return [failure for failure in self.results if failure]
-
-
-class Victim:
-    """The process under the shim."""
-
-    def __init__(self, shim: Path) -> None:
-        path = str(Path(fastsmtp.__file__).parent.parent)
-        environment = os.environ | {"LD_PRELOAD": str(shim), "PYTHONPATH": path}
-        self._process = subprocess.Popen(
-            [sys.executable, str(FAULTS / "driver.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-
-    def commit(self, root: Path, durability: int, *rules: Rule, batch: Batch = BATCH, short: int = 0) -> Outcome:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        request = {"root": str(root), "durability": durability, "short": short, "rules": rules, "batch": batch}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        assert answer["open_after"] == answer["open_before"]
-        results = [result and Failure(*result) for result in answer["results"]]
-        return Outcome(results, answer["fired"], answer["calls"].strip())
-
-    def end(self) -> None:
-        self._process.communicate(timeout=30)
-        assert self._process.returncode == 0
+ALL = pytest.mark.parametrize("durability", [NONE, FSYNC, JOURNAL], ids=["none", "fsync", "journal"])
 
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    shim = tmp_path_factory.mktemp("shim") / "shim.so"
-    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["gcc", *flags, "-o", str(shim), str(FAULTS / "shim.c"), "-ldl"], check=True)
-    process = Victim(shim)
-    yield process
-    process.end()
-
-
-def stored(batch: Batch, results: list[Failure | None]) -> dict[str, bytes]:
-    """What must lie below the root: every copy of what succeeded, nothing else."""
-    return {
-        f"example.test/{user}/new/{name}": f"To: {user}\nSubject: faults\n\n".encode() + b"x" * 5000
-        for copies, failure in zip(batch, results, strict=True)
-        if failure is None
-        for user, name in copies
-    }
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if not path.is_dir()}
-
-
-def check(victim: Victim, root: Path, durability: int, *rules: Rule, short: int = 0) -> Outcome:
-    """Commit under these rules into a new root, look at what is there, then deliver once more without a fault."""
-    root.mkdir()
-    outcome = victim.commit(root, durability, *rules, short=short)
-    assert all(failure.left_behind == 0 for failure in outcome.failures)
-    assert files(root) == stored(BATCH, outcome.results)
-    following = victim.commit(root, durability, batch=NEXT)
-    assert following == Outcome([None], 0)
-    assert files(root) == stored(BATCH, outcome.results) | stored(NEXT, following.results)
-    return outcome
-
-
-def every(victim: Victim, root: Path, durability: int, call: str, error: int, *, after: bool = False) -> list[Outcome]:
-    """Let the first such call fail, then, in a new root, the second, and so on until there is none left."""
-    outcomes: list[Outcome] = []
-    while True:
-        nth = len(outcomes) + 1
-        outcome = check(victim, root / str(nth), durability, (call, error, nth, 1, after))
-        if not outcome.fired:
-            assert outcome.results == [None, None, None]
-            return outcomes
-        outcomes.append(outcome)
+    with preloaded(tmp_path_factory.mktemp("shim")) as victim:
+        yield victim
 
 
 @BOTH
@@ -172,7 +82,7 @@ def test_a_sync_that_fails_takes_back_every_message_that_it_was_for(
     assert sorted(len(outcome.failures) for outcome in outcomes)[-3:] == [1, 2, 2]
 
 
-@BOTH
+@ALL
 def test_a_close_that_fails_fails_the_message(victim: Victim, tmp_path: Path, durability: int) -> None:
     # Network filesystems report here that the disk is full. Directories are closed, too, which says nothing.
     outcomes = every(victim, tmp_path, durability, "close", errno.EDQUOT, after=True)
@@ -181,7 +91,7 @@ def test_a_close_that_fails_fails_the_message(victim: Victim, tmp_path: Path, du
     assert len(failures) == 6
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("call", ["openat", "openat2", "mkdirat", "writev", "renameat2"])
 def test_a_disk_that_fails_from_some_call_on(
@@ -190,10 +100,10 @@ def test_a_disk_that_fails_from_some_call_on(
     # Not the first call: what came before it must be taken back or be delivered, too.
     for nth in (1, 2, 4):
         outcome = check(victim, tmp_path / str(nth), durability, (call, number, nth, FOREVER, False))
-        assert {failure.errno for failure in outcome.failures} == {number}
+        assert {trouble.errno for trouble in outcome.troubles} == {number}
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("call", ["openat", "openat2"])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_a_lack_of_descriptors_for_a_moment_is_outlived(
@@ -206,7 +116,7 @@ def test_a_lack_of_descriptors_for_a_moment_is_outlived(
     assert {failure.errno for outcome in outcomes for failure in outcome.failures} <= {number}
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
 def test_without_openat2_directories_are_opened_step_by_step(
     victim: Victim, tmp_path: Path, durability: int, number: int
@@ -218,10 +128,11 @@ def test_without_openat2_directories_are_opened_step_by_step(
         outcome = check(victim, tmp_path / str(nth), durability, no_openat2, ("openat", errno.EACCES, nth, 1, False))
         if outcome.fired == 1:
             return
-        assert [failure.errno for failure in outcome.failures] == [errno.EACCES]
+        assert {failure.errno for failure in outcome.failures} == {errno.EACCES}
 
 
-def test_without_openat2_symbolic_links_are_not_followed(victim: Victim, tmp_path: Path) -> None:
+@ALL
+def test_without_openat2_symbolic_links_are_not_followed(victim: Victim, tmp_path: Path, durability: int) -> None:
     outside = tmp_path / "outside"
     for leaf in ("tmp", "new", "alice/tmp", "alice/new"):
         (outside / leaf).mkdir(parents=True)
@@ -231,7 +142,9 @@ def test_without_openat2_symbolic_links_are_not_followed(victim: Victim, tmp_pat
             (root / "example.test" / "alice" / leaf).mkdir(parents=True)
         (root / link).rename(root / "moved")
         (root / link).symlink_to(outside)
-        outcome = victim.commit(root, NONE, ("openat2", errno.ENOSYS, 1, FOREVER, False), batch=[[("alice", "1")]])
+        outcome = victim.commit(
+            root, durability, ("openat2", errno.ENOSYS, 1, FOREVER, False), batch=[[("alice", "1")]]
+        )
         [failure] = outcome.failures
         assert failure.errno in (errno.ELOOP, errno.ENOTDIR)
         assert files(outside) == {}
@@ -253,7 +166,7 @@ def test_without_renameat2_files_are_linked(victim: Victim, tmp_path: Path, dura
             assert (failure.errno, failure.step) == (error, "rename")
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("short", [1, 7, 4096])
 def test_short_writes_are_continued(victim: Victim, tmp_path: Path, durability: int, short: int) -> None:
     assert check(victim, tmp_path / "root", durability, short=short).failures == []
@@ -265,12 +178,13 @@ def test_a_disk_may_fill_up_behind_a_short_write(victim: Victim, tmp_path: Path,
     assert [failure and failure.errno for failure in outcome.results] == [number, None, None]
 
 
-@BOTH
+@ALL
 def test_interrupted_calls_are_made_again(victim: Victim, tmp_path: Path, durability: int) -> None:
-    for call in ("writev", "write", "fsync"):
+    for call in ("writev", "write", "fsync", "pwritev", "pwrite", "fdatasync"):
         outcome = check(victim, tmp_path / call, durability, (call, errno.EINTR, 1, 5, False), short=2000)
         assert outcome.results == [None, None, None]
-        assert outcome.fired == (0 if call == "fsync" and durability == NONE else 5)
+        made = {NONE: ("writev", "write"), FSYNC: ("writev", "write", "fsync")}
+        assert outcome.fired == (5 if call in made.get(durability, call) else 0)
 
 
 def test_what_cannot_be_taken_back_is_told(victim: Victim, tmp_path: Path) -> None:
@@ -308,3 +222,34 @@ def test_the_phases_of_a_batch(victim: Victim, tmp_path: Path) -> None:
     batch = [[("alice", "4")], [("alice", "5")]]
     full = victim.commit(tmp_path, NONE, ("writev", errno.ENOSPC, 1, 1, False), batch=batch)
     assert full.calls == f"openat2 openat2 {write} close unlinkat {write} close renameat2 close close"
+
+
+@ALL
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF])
+def test_where_a_spool_cannot_be_copied_in_the_kernel_it_is_here(
+    victim: Victim, tmp_path: Path, durability: int, number: int
+) -> None:
+    for nth, short in ((1, 0), (3, 1000)):
+        root = tmp_path / str(nth)
+        rule: Rule = ("copy_file_range", number, nth, FOREVER, False)
+        outcome = check(victim, root, durability, rule, short=short, size=300_000 // nth, spooled=True)
+        assert outcome.results == [None, None, None]
+
+
+@ALL
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_a_copy_of_a_spool_that_fails_fails_the_message(
+    victim: Victim, tmp_path: Path, durability: int, number: int
+) -> None:
+    for nth, lost in ((1, 0), (4, 1), (6, 2)):  # one call for each copy
+        rule: Rule = ("copy_file_range", number, nth, 1, False)
+        outcome = check(victim, tmp_path / str(nth), durability, rule, spooled=True)
+        assert [failure and (failure.errno, failure.step) for failure in outcome.results] == [
+            (number, "write") if message == lost else None for message in range(3)
+        ]
+
+
+def test_a_copy_of_a_spool_is_continued(victim: Victim, tmp_path: Path) -> None:
+    interrupted: Rule = ("copy_file_range", errno.EINTR, 2, 3, False)
+    outcome = check(victim, tmp_path / "root", JOURNAL, interrupted, short=900, spooled=True)
+    assert outcome == Outcome([None, None, None], 3)

@@ -1,8 +1,12 @@
-"""Every dialog, played three ways: in memory whole and byte by byte, and over a socket against a real server."""
+"""Every dialog, played four ways: in memory whole, byte by byte and with every body in a spool, and over a socket.
+
+The latter is against a real server, and not for dialogs that say how much room there is.
+"""
 
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +15,17 @@ from dialog import USERS, Dialog, DialogError, Stored, check_stored, parse, play
 from integration.server import ServerProcess, running_server, wait_until
 
 from fastsmtp.config.model import Settings
+from fastsmtp.delivery.spool import SpoolFolder
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.server.server import session_options
 from fastsmtp.smtp.address import parse_mailbox
+from fastsmtp.smtp.options import Room
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Transaction
 from fastsmtp.testing import MemoryStore, Site
 
 DIALOGS = read_dialogs(Path(__file__).parents[1] / "dialogs")
+DIALOGS_ANYWHERE = [dialog for dialog in DIALOGS if dialog.room is None]
 every_dialog = pytest.mark.parametrize("dialog", DIALOGS, ids=str)
 
 
@@ -30,8 +37,8 @@ class Store(MemoryStore):
         return Reply(250, "2.0.0", f"stored as {transaction.id}")
 
 
-def make_site(dialog: Dialog, *, byte_by_byte: bool) -> Site:
-    """The settings of the dialog, the users of every dialog."""
+def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder | None = None) -> Site:
+    """The settings of the dialog, the users of every dialog; every body goes into the spool, where there is one."""
     settings = Settings.model_validate(dialog.configuration)
     site = Site(
         [entry.model_dump() for entry in settings.plugin],
@@ -40,6 +47,10 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool) -> Site:
         byte_by_byte=byte_by_byte,
     )
     site.options = session_options(settings, site.pipeline)
+    if dialog.room is not None:
+        site.options = replace(site.options, room=Room(dialog.room))
+    if spool is not None:
+        site.options = replace(site.options, spool_above=0, make_spool=spool.new)
     return site
 
 
@@ -162,6 +173,15 @@ def test_in_memory(dialog: Dialog, byte_by_byte: bool) -> None:
 
 
 @every_dialog
+def test_with_every_body_in_a_spool(dialog: Dialog, tmp_path: Path) -> None:
+    spool = SpoolFolder(tmp_path)
+    spool.open()
+    with make_site(dialog, spool=spool) as site:
+        play(dialog, MemoryPeer(site))
+        check_stored(dialog, lambda user: stored_in(site, user))
+
+
+@pytest.mark.parametrize("dialog", DIALOGS_ANYWHERE, ids=str)
 def test_over_a_socket(dialog: Dialog, servers: Servers) -> None:
     server = servers.get(dialog)
     before = {user: len(server.messages(user)) for user in USERS}
@@ -195,7 +215,7 @@ WRONG = [
 @pytest.mark.parametrize("text", WRONG)
 def test_the_player_notices(text: str) -> None:
     dialog = parse("wrong", text)
-    with make_site(dialog, byte_by_byte=False) as site, pytest.raises(AssertionError):
+    with make_site(dialog) as site, pytest.raises(AssertionError):
         play(dialog, MemoryPeer(site))
 
 

@@ -1,24 +1,41 @@
-"""The batch writer against a real filesystem; what only a broken one does is in integration/test_delivery_faults.py."""
+"""The batch writer against a real filesystem.
+
+What only a broken one does is in integration/test_delivery_faults.py and test_journal_faults.py.
+"""
 
 import errno
 import os
 import resource
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Thread
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from segments import encode
 
-from fastsmtp._maildir import FSYNC, NONE, Delivery, Failure, Writer, commit
+from fastsmtp._maildir import (
+    FSYNC,
+    JOURNAL,
+    NONE,
+    Delivery,
+    Failure,
+    Journal,
+    Owed,
+    Writer,
+    commit,
+    sync_file_system,
+)
+from fastsmtp.delivery.records import Copy
 
-BOTH = pytest.mark.parametrize("durability", [NONE, FSYNC], ids=["none", "fsync"])
+ALL = pytest.mark.parametrize("durability", [NONE, FSYNC, JOURNAL], ids=["none", "fsync", "journal"])
 
 _names = (b"%d.M1P1Q1.host" % number for number in count())
 
@@ -29,12 +46,53 @@ def delivery(*users: str, content: tuple[bytes, ...] = (b"\n", b"body\n"), name:
     return Delivery(copies, content)
 
 
-def put(root: Path, *batch: Delivery, durability: int = NONE) -> list[Failure | None]:
+class Ring:
+    """A journal in memory."""
+
+    def __init__(self, segments: int = 4, size: int = 65536, limit: int = 32768, lap: int = 0) -> None:
+        self.size = size
+        self.limit = limit
+        self._descriptors = [os.memfd_create("segment") for _ in range(segments)]
+        for descriptor in self._descriptors:
+            os.truncate(descriptor, size)
+        self.journal = Journal(self._descriptors, size, lap, limit)
+
+    def segments(self) -> list[bytes]:
+        return [os.pread(descriptor, self.size, 0) for descriptor in self._descriptors]
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+
+
+@contextmanager
+def ring(segments: int = 4, size: int = 65536, limit: int = 32768, lap: int = 0) -> Iterator[Ring]:
+    made = Ring(segments, size, limit, lap)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def put(
+    root: Path, *batch: Delivery, durability: int = NONE, journal: Journal | None = None
+) -> list[Failure | Owed | None]:
+    """Commit; with JOURNAL and no journal into one that is thrown away."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return commit(descriptor, batch, durability)
+        if durability != JOURNAL or journal is not None:
+            return commit(descriptor, batch, durability, journal)
+        with ring() as made:
+            return commit(descriptor, batch, durability, made.journal)
     finally:
         os.close(descriptor)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -72,14 +130,14 @@ def few_descriptors(spare: int) -> Iterator[None]:
             os.close(filler)
 
 
-@BOTH
+@ALL
 def test_a_message_lies_in_every_mailbox_byte_for_byte(tmp_path: Path, durability: int) -> None:
     batch = [delivery("alice", "bob"), delivery("carol", content=()), delivery("alice", content=(b"x" * 3_000_000,))]
     assert put(tmp_path, *batch, durability=durability) == [None, None, None]
     assert files(tmp_path) == expected(*batch)
 
 
-@BOTH
+@ALL
 def test_a_mailbox_is_made_on_its_first_delivery_for_nobody_else_to_read(tmp_path: Path, durability: int) -> None:
     message = delivery("alice")
     put(tmp_path, message, durability=durability)
@@ -90,12 +148,13 @@ def test_a_mailbox_is_made_on_its_first_delivery_for_nobody_else_to_read(tmp_pat
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@ALL
 @pytest.mark.parametrize("missing", ["tmp", "new", "cur"])
-def test_a_mailbox_that_is_only_half_there_is_completed(tmp_path: Path, missing: str) -> None:
+def test_a_mailbox_that_is_only_half_there_is_completed(tmp_path: Path, durability: int, missing: str) -> None:
     for leaf in {"tmp", "new"} - {missing}:
         (tmp_path / "example.test" / "alice" / leaf).mkdir(parents=True)
     message = delivery("alice")
-    assert put(tmp_path, message, durability=FSYNC) == [None]
+    assert put(tmp_path, message, durability=durability) == [None]
     assert files(tmp_path) == expected(message)
 
 
@@ -118,34 +177,40 @@ def test_pieces_of_any_sizes_come_out_in_order(messages: list[tuple[bytes, list[
         assert files(Path(folder)) == expected(*batch)
 
 
-def test_more_pieces_than_one_system_call_takes(tmp_path: Path) -> None:
+@ALL
+def test_more_pieces_than_one_system_call_takes(tmp_path: Path, durability: int) -> None:
     message = delivery("alice", "bob", content=tuple(b"%d\n" % number for number in range(5000)))
-    assert put(tmp_path, message) == [None]
+    with ring() as made:
+        model = Model(made)
+        assert put(tmp_path, message, durability=durability, journal=made.journal) == [None]
+        if durability == JOURNAL:
+            model.put([message])
+        model.check()
     assert files(tmp_path) == expected(message)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("spare", [4, 5, 40, 300])
 def test_a_thousand_recipients_need_few_descriptors(tmp_path: Path, durability: int, spare: int) -> None:
     recipients = 1000 if durability == NONE else 60  # many fsyncs are slow on some disks
     batch = [delivery(*(f"user{number}" for number in range(recipients))), delivery("other")]
     before = descriptors()
-    with few_descriptors(spare):
-        assert put(tmp_path, *batch, durability=durability) == [None, None]
+    with ring() as made, few_descriptors(spare):
+        assert put(tmp_path, *batch, durability=durability, journal=made.journal) == [None, None]
     assert descriptors() == before
     assert files(tmp_path) == expected(*batch)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize(("spare", "step"), [(1, "open"), (2, "open"), (3, "create")])  # one goes to the root
 def test_without_a_descriptor_to_spare_nothing_is_stored(
     tmp_path: Path, durability: int, spare: int, step: str
 ) -> None:
     put(tmp_path, delivery("alice"), durability=durability)
     stored = files(tmp_path)
-    with few_descriptors(spare):
-        [failure] = put(tmp_path, delivery("alice"), durability=durability)
-    assert failure is not None
+    with ring() as made, few_descriptors(spare):
+        [failure] = put(tmp_path, delivery("alice"), durability=durability, journal=made.journal)
+    assert isinstance(failure, Failure)
     assert (failure.errno, failure.step, failure.left_behind) == (errno.EMFILE, step, 0)
     assert files(tmp_path) == stored
 
@@ -238,7 +303,7 @@ def test_paths_that_are_no_text_are_reported(tmp_path: Path) -> None:
 
 def test_threads_may_make_the_same_mailbox_at_once(tmp_path: Path) -> None:
     batches = [[delivery(f"user{number}") for number in range(20)] for _ in range(4)]
-    results: list[Failure | None] = []
+    results: list[Failure | Owed | None] = []
     threads = [Thread(target=lambda batch=batch: results.extend(put(tmp_path, *batch))) for batch in batches]
     for thread in threads:
         thread.start()
@@ -258,7 +323,254 @@ def test_only_deliveries_are_delivered(tmp_path: Path) -> None:
     assert files(tmp_path) == {}
 
 
-def finished(writer: Writer) -> list[Failure | None]:
+SPOOLED = b"".join(b"%d\n" % number for number in range(50_000))
+
+
+@contextmanager
+def spool() -> Iterator[int]:
+    """The descriptor of a file of SPOOLED that stands at its end."""
+    with TemporaryFile() as file:
+        file.write(SPOOLED)
+        file.flush()
+        yield file.fileno()
+        assert file.tell() == len(SPOOLED)
+
+
+@ALL
+@pytest.mark.parametrize("size", [0, 1, 4096, len(SPOOLED)])
+def test_a_spool_is_the_rest_of_the_content(tmp_path: Path, durability: int, size: int) -> None:
+    copies = [(b"d", user, b"n", b"To: %b\n" % user) for user in (b"alice", b"bob")]
+    with spool() as descriptor, ring() as made:
+        message = Delivery(copies, [b"Subject: x\n", b"\n"], descriptor, size)
+        assert (message.spool, message.spool_size) == (descriptor, size)
+        assert put(tmp_path, message, durability=durability, journal=made.journal) == [None]
+        assert made.journal.position == (0, 0)
+    assert files(tmp_path) == {
+        f"d/{user}/new/n": b"To: %b\nSubject: x\n\n" % user.encode() + SPOOLED[:size] for user in ("alice", "bob")
+    }
+
+
+@ALL
+def test_a_spool_that_is_too_short_fails_the_message(tmp_path: Path, durability: int) -> None:
+    with spool() as descriptor:
+        short = Delivery([(b"d", b"u", b"n", b"")], [b"x"], descriptor, len(SPOOLED) + 1)
+        fine = delivery("alice")
+        [failure, success] = put(tmp_path, short, fine, durability=durability)
+    assert failure == Failure(errno.EIO, "write", "d/u/tmp/n", 0)
+    assert success is None
+    assert files(tmp_path) == expected(fine)
+
+
+@pytest.mark.parametrize(("descriptor", "size"), [(-1, 1), (0, -1), (-1, -1)])
+def test_a_spool_is_a_descriptor_and_a_size(descriptor: int, size: int) -> None:
+    with pytest.raises(ValueError, match="a spool"):
+        Delivery([], [], descriptor, size)
+
+
+def record(message: Delivery, lap: int, offset: int) -> bytes:
+    """The bytes in the journal, padding included."""
+    return encode([Copy(*copy) for copy in message.copies], b"".join(message.content), lap, offset)
+
+
+class Model:
+    """What the segments of a ring must hold, and where its position must be."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._segments = [bytearray(segment) for segment in ring.segments()]
+        self.lap, self.offset = ring.journal.position
+
+    def put(self, batch: Sequence[Delivery]) -> None:
+        offset = -(-self.offset // 4096) * 4096
+        for message in batch:
+            if message.record_bytes > self._ring.limit:
+                continue
+            if offset + message.record_bytes > self._ring.size:
+                self.lap, offset = self.lap + 1, 0
+            written = record(message, self.lap, offset)
+            assert len(written) == message.record_bytes
+            self._segments[self.lap % len(self._segments)][offset : offset + len(written)] = written
+            offset += len(written)
+            self.offset = offset
+
+    def check(self) -> None:
+        assert self._ring.journal.position == (self.lap, self.offset)
+        assert self._ring.segments() == self._segments
+
+
+def numbered(size: int, number: int) -> Delivery:
+    """A message with a record of this many bytes, a multiple of 8 from 56 on."""
+    message = Delivery([(b"d", b"u", b"%08d" % number, b"")], [bytes([number % 256]) * (size - 54)])
+    assert message.record_bytes == size
+    return message
+
+
+def test_the_bytes_of_a_record(tmp_path: Path) -> None:
+    with ring(lap=7) as made:
+        message = Delivery(
+            [(b"example.test", b"alice", b"1", b"To: alice\n"), (b"d", b"bob", b"2", b"")],
+            [b"Subject: x\n", b"\n", b"y"],
+        )
+        assert put(tmp_path, message, durability=JOURNAL, journal=made.journal) == [None]
+        assert made.journal.position == (7, message.record_bytes)
+        segment = made.segments()[3]
+    # To be compared with the description by eye; everything else in this file is compared with `record`.
+    front = b"\x02\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    alice = b"\x0c\0\x05\0\x01\0\0\0\x0a\0\0\0example.testalice1To: alice\n"
+    bob = b"\x01\0\x03\0\x01\0\0\0\0\0\0\0dbob2"
+    whole = b"\x66\0\0\0" + front + alice + bob + b"Subject: x\n\ny"
+    assert len(whole) + 8 == 0x66
+    assert segment == (b"FSJ1" + crc32(whole).to_bytes(4, "little") + whole).ljust(len(segment), b"\0")
+    assert record(message, 7, 0) == segment[: message.record_bytes]
+
+
+part = st.binary(min_size=1, max_size=20).filter(lambda name: name not in (b".", b"..") and not {0, 47} & set(name))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.lists(st.tuples(part, part, st.binary(max_size=300)), min_size=1, max_size=3),
+                st.lists(st.binary(max_size=2000), max_size=4),
+            ),
+            max_size=6,
+        ),
+        max_size=6,
+    ),
+    st.integers(0, 2**60),
+)
+def test_batch_after_batch_the_segments_hold_the_records(
+    batches: list[list[tuple[list[tuple[bytes, bytes, bytes]], list[bytes]]]], lap: int
+) -> None:
+    with TemporaryDirectory() as folder, ring(segments=3, size=8192, limit=4096, lap=lap) as made:
+        model = Model(made)
+        for messages in batches:
+            batch = [
+                Delivery([(domain, user, next(_names), head) for domain, user, head in copies], content)
+                for copies, content in messages
+            ]
+            while sum(message.record_bytes for message in batch) > made.journal.room:
+                batch.pop()
+            assert put(Path(folder), *batch, durability=JOURNAL, journal=made.journal) == [None] * len(batch)
+            model.put(batch)
+            model.check()
+            made.journal.allow(made.journal.position[0] + 3)
+
+
+def test_a_batch_begins_at_a_block_and_a_lap_at_a_segment(tmp_path: Path) -> None:
+    positions: list[tuple[int, int]] = []
+    with ring(segments=2, size=16384, limit=8192, lap=5) as made:
+        model = Model(made)
+        for sizes in ((56,), (64, 72), (4096,), (56, 4096), (8192, 8192), (8192,)):
+            batch = [numbered(size, number) for number, size in enumerate(sizes, len(positions) * 10)]
+            assert put(tmp_path, *batch, durability=JOURNAL, journal=made.journal) == [None] * len(batch)
+            model.put(batch)
+            model.check()
+            positions.append(made.journal.position)
+            made.journal.allow(positions[-1][0] + 2)
+    assert positions == [(5, 56), (5, 4096 + 136), (5, 12288), (6, 4096), (7, 8192), (7, 16384)]
+
+
+def test_only_laps_that_are_allowed_are_written(tmp_path: Path) -> None:
+    with ring(segments=2, size=4096, limit=4096, lap=10) as made:
+        journal = made.journal
+        batch = [numbered(4096, number) for number in range(3)]
+        assert journal.room == 4096  # the second segment could be left alone by a record of its own size
+        results = put(tmp_path, *batch, durability=JOURNAL, journal=journal)
+        assert results == [None, None, Failure(errno.ENOSPC, "append", "segment-1", 0)]
+        assert files(tmp_path) == expected(*batch[:2])
+        assert (journal.position, journal.room, journal.dead) == ((11, 4096), 0, 0)
+        before = made.segments()
+        assert put(tmp_path, batch[2], durability=JOURNAL, journal=journal) == results[2:]
+        assert made.segments() == before
+        with pytest.raises(ValueError, match="lap 14 would be written over lap 11"):
+            journal.allow(14)
+        journal.allow(13)
+        assert put(tmp_path, batch[2], durability=JOURNAL, journal=journal) == [None]
+        assert journal.position == (12, 4096)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(7, 512), max_size=8), max_size=6),  # in units of 8 bytes
+    st.lists(st.integers(7, 512), max_size=30),
+    st.integers(1, 4),
+    st.integers(0, 4),
+)
+def test_there_is_as_much_room_as_is_said(
+    before: list[list[int]], last: list[int], segments: int, allowed: int
+) -> None:
+    numbers = count()
+
+    def batch(units: list[int], room: int) -> list[Delivery]:
+        """Of these records as many as have room, and one that takes what is left of it."""
+        chosen: list[int] = []
+        for size in (8 * unit for unit in units):
+            if size <= room:
+                chosen.append(size)
+                room -= size
+        if 56 <= room <= 4096:
+            chosen.append(room)
+        return [numbered(size, next(numbers)) for size in chosen]
+
+    with TemporaryDirectory() as folder, ring(segments, size=8192, limit=4096) as made:
+        journal = made.journal
+        assert journal.room == 8192 + (segments - 1) * 4096
+        for units in before:
+            filling = batch(units, journal.room)
+            assert put(Path(folder), *filling, durability=JOURNAL, journal=journal) == [None] * len(filling)
+            journal.allow(journal.position[0] + segments)
+        journal.allow(journal.position[0] + min(allowed, segments))
+        fitting = batch(last, journal.room)
+        assert put(Path(folder), *fitting, durability=JOURNAL, journal=journal) == [None] * len(fitting)
+
+
+def test_a_record_above_the_limit_is_synced_instead(tmp_path: Path) -> None:
+    with ring(limit=1000) as made:
+        batch = [numbered(1000, 1), numbered(1008, 2), numbered(56, 3)]
+        assert put(tmp_path, *batch, durability=JOURNAL, journal=made.journal) == [None] * 3
+        assert made.journal.position == (0, 1056)
+        assert made.segments()[0][:1056] == record(batch[0], 0, 0) + record(batch[2], 0, 1000)
+    assert files(tmp_path) == expected(*batch)
+
+
+def test_a_message_for_nobody_is_no_record(tmp_path: Path) -> None:
+    with ring() as made:
+        assert put(tmp_path, Delivery([], [b"x"]), durability=JOURNAL, journal=made.journal) == [None]
+        assert made.journal.position == (0, 0)
+    assert files(tmp_path) == {}
+
+
+def test_a_journalled_message_that_cannot_be_published_is_owed(tmp_path: Path) -> None:
+    first = delivery("alice", name=b"same")
+    put(tmp_path, first)
+    second = delivery("bob", "alice", "carol", name=b"same", content=(b"other",))
+    [owed] = put(tmp_path, second, durability=JOURNAL)
+    assert owed == Owed(errno.EEXIST, "rename", "example.test/alice/new/same", (1,))
+    waiting = {"example.test/alice/tmp/same": b"To: alice\nother"}
+    assert files(tmp_path) == expected(second) | expected(first) | waiting
+
+
+@pytest.mark.parametrize(
+    ("segments", "size", "limit"),
+    [(0, 4096, 0), (1, 0, 0), (1, 4095, 0), (1, 4104, 0), (1, 4096, 4097), (1, 2**33, 2**32)],
+)
+def test_a_journal_has_sizes_that_fit(segments: int, size: int, limit: int) -> None:
+    with pytest.raises(ValueError, match=r"segment"):
+        Journal([0] * segments, size, 0, limit)
+
+
+def test_without_a_journal_there_is_no_journal(tmp_path: Path, root: int) -> None:
+    with pytest.raises(ValueError, match="needs a journal"):
+        commit(root, [delivery("alice")], JOURNAL)
+    with pytest.raises(ValueError, match="needs a journal"):
+        Writer(root, JOURNAL)
+    assert files(tmp_path) == {}
+
+
+def finished(writer: Writer) -> list[Failure | Owed | None]:
     """The results of the batch that the writer has, once its descriptor is readable."""
     readable, _, _ = select.select([writer.descriptor], [], [], 30)
     assert readable
@@ -267,11 +579,25 @@ def finished(writer: Writer) -> list[Failure | None]:
     return results
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[int]:
-    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    yield descriptor
-    os.close(descriptor)
+def test_a_file_system_is_synced(tmp_path: Path, root: int) -> None:
+    sync_file_system(root)
+    with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        sync_file_system(-1)
+    assert caught.value.errno == errno.EBADF
+
+
+def test_a_writer_has_a_journal(tmp_path: Path, root: int) -> None:
+    with ring() as made:
+        writer = Writer(root, JOURNAL, made.journal)
+        model = Model(made)
+        for _ in range(20):
+            batch = [delivery("alice"), delivery("alice", "bob")]
+            writer.start(batch)
+            assert finished(writer) == [None, None]
+            model.put(batch)
+            model.check()
+            made.journal.allow(made.journal.position[0] + 4)
+        writer.close()
 
 
 @pytest.fixture

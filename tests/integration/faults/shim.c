@@ -16,10 +16,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum call { OPENAT, OPENAT2, WRITEV, WRITE, FSYNC, CLOSE, MKDIRAT, RENAMEAT2, LINKAT, UNLINKAT, CALLS };
+enum call {
+    OPENAT, OPENAT2, WRITEV, WRITE, PWRITEV, PWRITE, COPY_FILE_RANGE, FSYNC, FDATASYNC, SYNCFS,
+    CLOSE, MKDIRAT, RENAMEAT2, LINKAT, UNLINKAT, CALLS
+};
 
-static const char *const names[CALLS] = {"openat",  "openat2",   "writev", "write",   "fsync",
-                                         "close",   "mkdirat",   "renameat2", "linkat", "unlinkat"};
+static const char *const names[CALLS] = {
+    "openat", "openat2", "writev", "write", "pwritev", "pwrite", "copy_file_range", "fsync", "fdatasync", "syncfs",
+    "close", "mkdirat", "renameat2", "linkat", "unlinkat"};
 
 static struct rule {
     int error, nth, times, after, seen, fired;
@@ -57,7 +61,7 @@ int fault_fired(void)
 static int due(enum call call)
 {
     struct rule *rule = &rules[call];
-    if (strlen(trace) + 16 < sizeof(trace))
+    if (strlen(trace) + 20 < sizeof(trace))
         strcat(strcat(trace, names[call]), " ");
     if (!rule->error || ++rule->seen < rule->nth || rule->seen - rule->nth >= rule->times)
         return 0;
@@ -102,22 +106,51 @@ long syscall(long number, ...)
     return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-ssize_t write(int fd, const void *data, size_t size)
+#define SHORT(size) ((size) < most ? (size) : most)
+
+ssize_t write(int fd, const void *data, size_t size) { CALL(WRITE, REAL(write)(fd, data, SHORT(size))); }
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
-    CALL(WRITE, REAL(write)(fd, data, size < most ? size : most));
+    CALL(PWRITE, REAL(pwrite)(fd, data, SHORT(size), offset));
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) __attribute__((alias("pwrite")));
+
+/* The first piece that is not empty is what a short write takes of. */
+static const struct iovec *first(const struct iovec *pieces, int count)
+{
+    while (count-- > 1 && pieces->iov_len == 0)
+        pieces++;
+    return pieces;
 }
 
 ssize_t writev(int fd, const struct iovec *pieces, int count)
 {
-    /* The first piece that is not empty is what a short write takes of. */
-    while (most != SSIZE_MAX && count > 1 && pieces->iov_len == 0) {
-        pieces++;
-        count--;
-    }
+    const struct iovec *piece = first(pieces, count);
     if (most != SSIZE_MAX)
-        CALL(WRITEV, REAL(write)(fd, pieces->iov_base, pieces->iov_len < most ? pieces->iov_len : most));
+        CALL(WRITEV, REAL(write)(fd, piece->iov_base, SHORT(piece->iov_len)));
     CALL(WRITEV, REAL(writev)(fd, pieces, count));
 }
+
+ssize_t pwritev(int fd, const struct iovec *pieces, int count, off_t offset)
+{
+    const struct iovec *piece = first(pieces, count);
+    if (most != SSIZE_MAX)
+        CALL(PWRITEV, REAL(pwrite)(fd, piece->iov_base, SHORT(piece->iov_len), offset));
+    CALL(PWRITEV, REAL(pwritev)(fd, pieces, count, offset));
+}
+
+ssize_t pwritev64(int fd, const struct iovec *pieces, int count, off_t offset) __attribute__((alias("pwritev")));
+
+ssize_t copy_file_range(int from, off_t *from_offset, int to, off_t *to_offset, size_t size, unsigned int flags)
+{
+    CALL(COPY_FILE_RANGE, REAL(copy_file_range)(from, from_offset, to, to_offset, SHORT(size), flags));
+}
+
+int fdatasync(int fd) { CALL(FDATASYNC, REAL(fdatasync)(fd)); }
+
+int syncfs(int fd) { CALL(SYNCFS, REAL(syncfs)(fd)); }
 
 int fsync(int fd) { CALL(FSYNC, REAL(fsync)(fd)); }
 

@@ -12,7 +12,8 @@ def test_one_finding_for_each_part(tmp_path: Path) -> None:
 
     findings = survey(configuration)
 
-    assert [finding.subject for finding in findings] == ["configuration", "plugins", "directory", "mail root", "log"]
+    parts = ["configuration", "plugins", "directory", "mail root", "journal", "log"]
+    assert [finding.subject for finding in findings] == parts
     assert {finding.level for finding in findings} == {"ok"}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Callable, Coroutine
 from threading import Event, Thread, current_thread, main_thread
@@ -38,6 +39,7 @@ class ThreadWriter:
     """A BatchWriter that calls a function in a thread of its own, so that tests can look and wait inside."""
 
     def __init__(self, commit: Callable[[list[int]], list[Reply]]) -> None:
+        self.space = math.inf
         self._commit = commit
         self._thread: Thread | None = None
         self._replies: list[Reply] = []
@@ -46,6 +48,9 @@ class ThreadWriter:
     def open(self) -> int:
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK)
         return self._descriptor
+
+    def room(self) -> float:
+        return self.space
 
     def start(self, items: list[int]) -> None:
         assert self._thread is None, "a second batch at once"
@@ -223,6 +228,70 @@ def test_a_batch_that_cannot_be_started_is_a_4xx_and_the_next_one_goes(caplog: p
 
     run(main())
     assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_a_batch_is_what_the_journal_has_room_for() -> None:
+    commit = Recorder()
+
+    async def main() -> None:
+        writer = ThreadWriter(commit)
+        writer.space = 250
+        batcher = Batcher(writer, StoreCounts(Stats()))
+        batcher.open()
+        # What does not go into the journal needs no room in it.
+        await asyncio.gather(*(batcher.put(number, 1000, 0 if number == 2 else 100) for number in range(6)))
+        await batcher.close()
+
+    run(main())
+    assert commit.batches == [[0, 1, 2], [3, 4], [5]]
+
+
+def test_a_full_journal_is_waited_for() -> None:
+    commit = Recorder()
+    stats = Stats()
+
+    async def main() -> None:
+        writer = ThreadWriter(commit)
+        batcher = Batcher(writer, StoreCounts(stats), stall_s=PATIENCE_S)
+        batcher.open()
+        writer.space = 50
+        answers = [batcher.put(number, 1, 40) for number in range(2)]
+        answers += [batcher.put(2, 1, 60), batcher.put(3, 1, 10)]
+        assert await asyncio.gather(*answers[:2]) == [OK, OK]
+        batcher.resume()  # a checkpoint that frees too little
+        assert not any(answer.done() for answer in answers[2:])
+        writer.space = 100
+        batcher.resume()
+        assert await asyncio.gather(*answers) == [OK] * 4
+        batcher.resume()  # nobody waits
+        await batcher.close()
+
+    run(main())
+    assert commit.batches == [[0], [1], [2, 3]]
+    assert value(stats, "fastsmtp_journal_stalls_total") == 2
+
+
+def test_a_journal_that_stays_full_is_a_4xx_and_work_goes_on_afterwards(caplog: pytest.LogCaptureFixture) -> None:
+    commit = Recorder()
+
+    async def main() -> None:
+        writer = ThreadWriter(commit)
+        batcher = Batcher(writer, StoreCounts(Stats()), stall_s=0.01)
+        batcher.open()
+        writer.space = 0
+        answers = [batcher.put(number, 1, 40) for number in range(2)]
+        assert await asyncio.gather(*answers) == [STORE_FULL, STORE_FULL]
+        assert await batcher.put(2, 1, 40) is STORE_FULL
+        writer.space = 40
+        assert await batcher.put(3, 1, 40) is OK
+        writer.space = 0
+        last = batcher.put(4, 1, 40)
+        await batcher.close()
+        assert last.result() is STORE_FULL
+
+    run(main())
+    assert commit.batches == [[3]]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 3
 
 
 def test_it_counts() -> None:

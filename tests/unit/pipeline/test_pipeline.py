@@ -82,7 +82,7 @@ class Diary(Plugin[NoOptions]):
         self.lines.append(f"message {message.size}")
 
     def on_queue(self, txn: Transaction, message: Message) -> None:
-        self.lines.append(f"queue {len(message.body)}")
+        self.lines.append(f"queue {message.stored_size}")
 
     def on_stored(self, txn: Transaction, reply: Reply) -> None:
         self.lines.append(f"stored {reply.code}")
@@ -147,7 +147,7 @@ def test_every_hook_in_the_order_of_a_connection() -> None:
             "data 1",
             "headers b'hi'",
             "message 22",
-            "queue 1",
+            "queue 19",
             "stored 250",
             "reset stored",
             "mail bob@example.org",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fastsmtp.delivery.spool import SpoolFolder
 from fastsmtp.errors import PluginLoadError
 from fastsmtp.smtp.record import Result
 from fastsmtp.testing import Site
@@ -79,6 +80,18 @@ def test_large_messages_are_left_out(tmp_path: Path) -> None:
         client.send("", "user@example.test", MESSAGE + b"!")
         assert outcomes(site) == ["pass", "skip"]
     assert [file.name for file in tmp_path.glob("*/*")] == ["T1.eml"]
+
+
+def test_a_message_in_a_spool_is_copied_whole(tmp_path: Path) -> None:
+    spool = SpoolFolder(tmp_path)
+    spool.open()
+    large = MESSAGE + b"x" * 200_000 + b"\n"
+    options = {"folder": str(tmp_path / "copies")}
+    with Site([("content_log", options)], spool_above=1_000, make_spool=spool.new) as site:
+        site.connect().send("", "user@example.test", large)
+        assert outcomes(site) == ["pass"]
+        assert site.transactions[0].message.spool is not None
+    assert (tmp_path / "copies" / DAY / "T1.eml").read_bytes() == large
 
 
 def test_a_day_is_full_at_some_time_and_restarts_do_not_empty_it(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from fastsmtp.stats import Stats
 FREE = ListenAddress("127.0.0.1", 0)
 
 
-def serving(scenario: Callable[[str, aiohttp.ClientSession], Awaitable[None]], *, is_draining: bool = False) -> None:
+def serving(scenario: Callable[[str, aiohttp.ClientSession], Awaitable[None]], *, ailment: str = "") -> None:
     async def run() -> None:
         stats = Stats()
         stats.counter("fastsmtp_messages_total", "Messages.")
-        server = MetricsServer(FREE, build_registry(stats), is_draining=lambda: is_draining)
+        server = MetricsServer(FREE, build_registry(stats), ailment=lambda: ailment)
         await server.start()
         host, port = server.address
         try:
@@ -50,13 +50,13 @@ def test_metrics_as_openmetrics_where_the_client_asks() -> None:
     serving(scenario)
 
 
-@pytest.mark.parametrize(("is_draining", "status", "text"), [(False, 200, "ok\n"), (True, 503, "draining\n")])
-def test_health(is_draining: bool, status: int, text: str) -> None:
+@pytest.mark.parametrize(("ailment", "status", "text"), [("", 200, "ok\n"), ("draining", 503, "draining\n")])
+def test_health(ailment: str, status: int, text: str) -> None:
     async def scenario(url: str, client: aiohttp.ClientSession) -> None:
         async with client.get(f"{url}/healthz") as response:
             assert (response.status, await response.text()) == (status, text)
 
-    serving(scenario, is_draining=is_draining)
+    serving(scenario, ailment=ailment)
 
 
 def test_there_is_nothing_else() -> None:
@@ -73,7 +73,7 @@ def test_a_taken_port_is_a_sentence() -> None:
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             listen = ListenAddress("127.0.0.1", taken.getsockname()[1])
-            server = MetricsServer(listen, build_registry(Stats()), is_draining=lambda: False)
+            server = MetricsServer(listen, build_registry(Stats()), ailment=lambda: "")
             with pytest.raises(StartError, match=rf"cannot listen on {listen} for metrics: Address already in use"):
                 await server.start()
             with pytest.raises(RuntimeError, match="not started"):

@@ -3,8 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spools import BrokenSpool, MemorySpool
 
-from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
+from fastsmtp.smtp.message import HEADER_FIELDS, SPOOL_PIECE, Header, Message, SpoolError
+from fastsmtp.smtp.replies import STORE_FULL
 
 # --- Header -----------------------------------------------------------------------------------------------------------
 
@@ -88,14 +90,14 @@ def arrived(header: list[bytes], body: list[bytes]) -> Message:
 def test_header_and_body_are_apart() -> None:
     message = arrived([b"To: x\n", b"\n"], [b"one\n", b"two\n"])
     assert message.header.raw == b"To: x\n\n"
-    assert message.body == [b"one\n", b"two\n"]
+    assert message.memory == [b"To: x\n\n", b"one\n", b"two\n"]
     assert b"".join(message.content()) == bytes(message) == b"To: x\n\none\ntwo\n"
     assert message.stored_size == len(bytes(message))
 
 
 def test_an_empty_message() -> None:
     message = Message()
-    assert (bytes(message), message.content(), message.stored_size, message.added) == (b"", [], 0, b"")
+    assert (bytes(message), list(message.content()), message.stored_size, message.added) == (b"", [], 0, b"")
     assert message.header.fields() == []
 
 
@@ -122,27 +124,101 @@ def test_a_trickle_of_single_bytes_becomes_few_pieces(part: str) -> None:
     pieces = [bytes((byte % 256,)) for byte in range(100_000)]
     message = arrived(pieces, []) if part == "header" else arrived([], pieces)
     assert bytes(message) == b"".join(pieces)
-    assert len(message.content()) < 300
+    assert len(list(message.content())) < 300
 
 
 def test_a_trickle_in_header_and_body_keeps_them_apart() -> None:
     header, body = [b"h"] * 5_000, [b"b"] * 5_000
     message = arrived(header, body)
     assert message.header.raw == b"h" * 5_000
-    assert b"".join(message.body) == b"b" * 5_000
+    assert b"".join(message.memory[1:]) == b"b" * 5_000
 
 
 def test_large_pieces_are_not_copied() -> None:
     pieces = [b"x" * 4_096 for _ in range(500)]
-    assert all(kept is piece for kept, piece in zip(arrived([], pieces).body, pieces, strict=True))
+    assert all(kept is piece for kept, piece in zip(arrived([], pieces).content(), pieces, strict=True))
 
 
 @given(st.lists(st.binary(max_size=2_000), max_size=200), st.integers(0, 200))
 def test_no_byte_is_lost_or_moved(pieces: list[bytes], header_pieces: int) -> None:
     message = arrived(pieces[:header_pieces], pieces[header_pieces:])
     assert message.header.raw == b"".join(pieces[:header_pieces])
-    assert b"".join(message.body) == b"".join(pieces[header_pieces:])
+    assert b"".join(message.memory[1:]) == b"".join(pieces[header_pieces:])
     assert message.stored_size == len(bytes(message)) == sum(map(len, pieces))
+
+
+# --- Spool ------------------------------------------------------------------------------------------------------------
+
+
+def spooled() -> Message:
+    message = Message()
+    message.spool_above(10, MemorySpool)
+    message.append(b"To: x\n\n")
+    message.header_complete = True
+    return message
+
+
+def test_a_body_up_to_the_limit_stays_in_memory() -> None:
+    message = spooled()
+    message.append(b"0123456789")
+    message.finish()
+    assert (message.spool, message.memory) == (None, [b"To: x\n\n", b"0123456789"])
+
+
+def test_above_the_limit_all_of_the_body_goes_on_in_the_spool_and_the_header_never() -> None:
+    message = spooled()
+    message.append(b"01234")
+    message.append(b"567890")
+    spool = message.spool
+    assert isinstance(spool, MemorySpool)
+    assert (spool.written, message.memory) == ([b"01234567890"], [b"To: x\n\n"])
+    message.append(b"tail")
+    assert (bytes(message), message.stored_size) == (b"To: x\n\n01234567890tail", 22)
+    message.finish()
+    assert (spool.written, message.memory) == ([b"01234567890", b"tail"], [b"To: x\n\n"])
+    assert (bytes(message), message.stored_size) == (b"To: x\n\n01234567890tail", 22)
+    message.finish()
+    assert len(spool.written) == 2
+
+
+def test_a_header_above_the_limit_stays_in_memory() -> None:
+    message = Message()
+    message.spool_above(10, MemorySpool)
+    message.append(b"To: somebody\n\n")
+    message.finish()
+    assert message.spool is None
+
+
+def test_a_trickle_costs_a_write_for_every_64_kib() -> None:
+    message = spooled()
+    for _ in range(200_000):
+        message.append(b"x")
+    message.finish()
+    assert isinstance(message.spool, MemorySpool)
+    assert [len(piece) for piece in message.spool.written] == [11, SPOOL_PIECE, SPOOL_PIECE, SPOOL_PIECE, 3_381]
+
+
+def test_without_anything_that_makes_spools_all_stays_in_memory() -> None:
+    message = arrived([b"To: x\n\n"], [b"x" * 1_000_000] * 3)
+    message.finish()
+    assert (message.spool, message.stored_size) == (None, 3_000_007)
+
+
+@pytest.mark.parametrize("room", [0, 15])
+def test_a_spool_that_fails_is_let_go_and_the_body_with_it(room: int) -> None:
+    message = Message()
+    message.spool_above(10, lambda: BrokenSpool(room))
+    message.header_complete = True
+
+    def arrive() -> None:
+        for _ in range(2):
+            message.append(b"more than ten")
+            message.finish()
+
+    with pytest.raises(SpoolError, match="Not enough space") as caught:
+        arrive()
+    assert caught.value.reply is STORE_FULL
+    assert (message.spool, bytes(message), message.stored_size) == (None, b"", 0)
 
 
 # --- Added fields -----------------------------------------------------------------------------------------------------

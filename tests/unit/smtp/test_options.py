@@ -1,6 +1,6 @@
 """What a listener's sessions share, and the replies that are made of it once."""
 
-from fastsmtp.smtp.options import SessionOptions
+from fastsmtp.smtp.options import Room, SessionOptions
 
 
 def test_the_greeting_begins_with_the_host_name() -> None:
@@ -23,3 +23,11 @@ def test_ehlo_with_what_plugins_made_of_the_list() -> None:
     options = SessionOptions("mx.example.test")
     assert options.list_extensions({}).wire == b"250 mx.example.test\r\n"
     assert options.list_extensions({"X-NEW": "1 2"}).wire == b"250-mx.example.test\r\n250 X-NEW 1 2\r\n"
+
+
+def test_room_is_shared_and_there_is_enough_where_nobody_looks() -> None:
+    assert SessionOptions("mx.example.test").room.octets > 2**60
+    room = Room()
+    options = SessionOptions("mx.example.test", room=room)
+    room.octets = 5
+    assert options.room.octets == 5

@@ -5,9 +5,11 @@ What a client hears to every command is in tests/dialogs/.
 
 import pytest
 from driver import MESSAGE, STORED, WAIT, Driver
+from spools import BrokenSpool, MemorySpool
 
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.effects import Ask, Stage, VerbLine
+from fastsmtp.smtp.options import Room
 from fastsmtp.smtp.replies import Reply, accept, defer, reject
 from fastsmtp.smtp.transaction import REFUSALS_KEPT, Hello
 from fastsmtp.smtp.transitions import State
@@ -183,7 +185,7 @@ def test_a_refused_header_is_said_at_the_end_and_the_body_is_thrown_away() -> No
     assert driver.say("QUIT", "DATA") == ""
     assert driver.say(".", "NOOP") == "550 5.7.1 no\r\n250 2.0.0 OK"
     assert Stage.MESSAGE not in driver.happened
-    assert driver.ended[0].message.body == []
+    assert bytes(driver.ended[0].message) == b"Subject: x\n\n"
 
 
 def test_a_header_without_a_body_is_asked_about_at_the_end() -> None:
@@ -207,6 +209,81 @@ def test_a_message_that_is_too_big_is_read_to_its_end() -> None:
     assert driver.happened[-1] == "refused"
     assert Stage.MESSAGE not in driver.happened
     assert driver.ended[0].message.size > 100
+
+
+# --- Large messages ---------------------------------------------------------------------------------------------------
+
+
+def test_a_large_body_is_all_in_its_spool_when_somebody_is_asked() -> None:
+    driver = Driver({Stage.MESSAGE: None, Stage.QUEUE: WAIT}, spool_above=1_000, make_spool=MemorySpool)
+    driver.data().say("Subject: x", "", *["x" * 99] * 20)
+    transaction = driver.session.transaction
+    assert transaction is not None
+    assert driver.say("tail", ".") == ""
+    assert transaction.message.memory == [b"Subject: x\n\n"]
+    assert bytes(transaction.message) == b"Subject: x\n\n" + (b"x" * 99 + b"\n") * 20 + b"tail\n"
+    assert driver.resume(STORED) == "250 2.0.0 stored"
+
+
+def test_a_small_body_needs_no_spool() -> None:
+    driver = Driver(spool_above=6, make_spool=MemorySpool)
+    driver.data().say("Subject: x", "", "small", ".")
+    assert driver.ended[0].message.spool is None
+    driver.envelope().say("DATA", "Subject: x", "", "larger", ".")
+    assert driver.ended[1].message.spool is not None
+
+
+@pytest.mark.parametrize("room", [0, 1, 100])
+def test_a_spool_that_fails_is_told_at_the_true_end_and_nothing_is_asked_or_stored(room: int) -> None:
+    driver = Driver({Stage.MESSAGE: None}, spool_above=10, make_spool=lambda: BrokenSpool(room))
+    assert driver.data().say("Subject: x", "", "this is more than ten") == ""
+    assert driver.say("MAIL FROM:<>", "x" * 70_000, "QUIT") == ""
+    assert driver.say(".", "NOOP") == f"{replies.STORE_FULL}\r\n250 2.0.0 OK"
+    assert driver.happened == [Stage.RCPT, "deferred"]
+    assert driver.ended[0].message.spool is None
+    assert bytes(driver.ended[0].message) == b"Subject: x\n\n"
+    # The next one is as welcome as ever.
+    assert driver.envelope().say("DATA", "Subject: y", "", "small", ".").endswith("250 2.0.0 stored")
+
+
+def test_a_spool_that_fails_at_the_last_bytes_is_told_too() -> None:
+    driver = Driver({Stage.MESSAGE: None}, spool_above=10, make_spool=lambda: BrokenSpool(20))
+    assert driver.data().say("Subject: x", "", "more than ten") == ""
+    assert driver.say("and the rest is too much", ".") == str(replies.STORE_FULL)
+    assert driver.happened == [Stage.RCPT, "deferred"]
+
+
+def test_a_message_that_is_announced_and_does_not_fit_is_refused_before_it_is_sent() -> None:
+    room = Room(2_000)
+    driver = Driver({Stage.DATA: None}, room=room)
+    rcpt = "RCPT TO:<alice@example.test>"
+    driver.greet()
+    assert driver.say("MAIL FROM:<> SIZE=1001", rcpt, rcpt, "DATA").splitlines()[-1] == str(replies.STORE_FULL)
+    assert driver.happened[-1] == "deferred"
+    assert driver.session.state is State.GREETED
+    assert driver.say("MAIL FROM:<> SIZE=1000", rcpt, rcpt, "DATA").endswith(START)
+    room.octets = 0
+    assert driver.say(MESSAGE) == str(replies.STORE_FULL)
+
+
+def test_a_message_that_is_not_announced_and_does_not_fit_is_refused_at_its_end() -> None:
+    size = len("Subject: hello\r\n\r\ntext\r\n")
+    for octets, said in ((size - 1, replies.STORE_FULL), (size, STORED)):
+        driver = Driver({Stage.MESSAGE: None}, room=Room(octets))
+        driver.data()
+        assert driver.session.in_message
+        assert driver.say(MESSAGE) == str(said)
+        assert (Stage.MESSAGE in driver.happened) is (said is STORED)
+
+
+def test_a_refusal_for_good_comes_before_one_for_want_of_room() -> None:
+    driver = Driver({Stage.DATA: NO}, room=Room(-1))
+    assert driver.envelope().say("DATA") == "550 5.7.1 no"
+    driver = Driver(message_size=10, room=Room(0))
+    assert driver.data().say(MESSAGE) == str(replies.MESSAGE_TOO_BIG)
+
+
+# --- Plugins and the end ----------------------------------------------------------------------------------------------
 
 
 def test_a_plugin_answers_verbs_but_cannot_keep_anybody_from_leaving() -> None:
