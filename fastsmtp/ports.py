@@ -6,17 +6,16 @@ from typing import Protocol
 
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
-from fastsmtp.smtp.transaction import Transaction
+from fastsmtp.smtp.transaction import Mailbox, Transaction
 
-__all__ = ["Clock", "Directory", "Found", "MessageStore", "NoDomain", "NoUser", "Whereabouts"]
+__all__ = ["Clock", "Directory", "Elsewhere", "Found", "Mailbox", "MessageStore", "NoDomain", "NoUser", "Whereabouts"]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The mailbox of a recipient: the folder names below the mail root, canonical domain and folded user name."""
+    """The mailboxes of a recipient: one, or several for an alias; each is there once."""
 
-    domain: str
-    user: str
+    mailboxes: tuple[Mailbox, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,14 @@ class NoDomain:
     """The domain is not ours (or not active)."""
 
 
-Whereabouts = Found | NoUser | NoDomain
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An alias of ours that leads (also) to addresses of other servers, to which we cannot send."""
+
+    targets: tuple[str, ...]
+
+
+Whereabouts = Found | NoUser | NoDomain | Elsewhere
 
 
 class Directory(Protocol):

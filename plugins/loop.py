@@ -41,7 +41,7 @@ class Loop(Plugin[Options]):
             return f"{received} Received fields"
         if self.options.delivered_to and (earlier := header.get_all("Delivered-To")):
             ours = {_key(recipient.address) for recipient in txn.recipients}
-            ours |= {(user, domain) for domain, user in (r.mailbox for r in txn.recipients if r.mailbox)}
+            ours |= {(box.user, box.domain) for recipient in txn.recipients for box in recipient.mailboxes}
             for value in earlier:
                 address = _parse(value)
                 if address is not None and _key(address) in ours:

@@ -10,7 +10,7 @@ from fastsmtp.smtp.effects import Answer, Ask, Ended, Stage
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.session import Session
-from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
+from fastsmtp.smtp.transaction import Connection, Mailbox, Recipient, Transaction
 from fastsmtp.stats import Stats
 
 Answering: TypeAlias = Answer | Callable[[Ask], Answer]
@@ -23,7 +23,7 @@ MESSAGE: Final = "Subject: hello\r\n\r\ntext\r\n."
 def accept_everybody(ask: Ask) -> Answer:
     """Whatever RCPT names is a user of ours."""
     assert isinstance(ask.subject, Address)
-    return Recipient(ask.subject, ("example.test", ask.subject.folded_local))
+    return Recipient(ask.subject, (Mailbox("example.test", ask.subject.folded_local),))
 
 
 class Driver:

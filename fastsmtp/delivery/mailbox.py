@@ -47,7 +47,12 @@ class Mailbox:
         """Open the Maildir at this path below the root, which is a descriptor."""
         with ExitStack() as stack:
             self._folder = self._keep(stack, root, *path)
-            self._tmp = self._keep(stack, self._folder, b"tmp")
+            try:
+                self._tmp = self._keep(stack, self._folder, b"tmp")
+            except FileNotFoundError:
+                # It is made last, and alone of all directories need not outlive a power cut.
+                make_directory(self._folder, b"tmp")
+                self._tmp = self._keep(stack, self._folder, b"tmp")
             self._new = self._keep(stack, self._folder, b"new")
             self.device = os.fstat(self._new).st_dev
             self._descriptors = stack.pop_all()

@@ -155,9 +155,10 @@ class MaildirStore:
         """One file for each distinct mailbox of the recipients. A recipient without a mailbox refuses the message."""
         addresses: dict[tuple[str, str], Address] = {}
         for recipient in transaction.recipients:
-            if recipient.mailbox is None:
+            if not recipient.mailboxes:
                 return NOBODY_TOOK_IT
-            addresses.setdefault(recipient.mailbox, recipient.address)
+            for mailbox in recipient.mailboxes:
+                addresses.setdefault(mailbox[:2], recipient.address)
         if not addresses:
             return NOBODY_TOOK_IT
         if self.has_failed:

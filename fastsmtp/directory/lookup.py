@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from fastsmtp.ports import Found, NoDomain, NoUser, Whereabouts
+from fastsmtp.ports import Found, Mailbox, NoDomain, NoUser, Whereabouts
 from fastsmtp.smtp.address import Address, canonical_domain, fold
 
 __all__ = ["NO_DOMAIN", "NO_USER", "Lookup", "Row", "Rules", "is_mailbox_name", "same_domain"]
@@ -88,7 +88,7 @@ class Lookup:
             return NO_DOMAIN
         for name in self.names:
             if name in users:
-                return Found(self.domain, name) if users[name] else NO_USER
+                return Found((Mailbox(self.domain, name),)) if users[name] else NO_USER
         return NO_USER
 
 

@@ -1,15 +1,15 @@
 """Answers what a session asks: plugins first, then what is built in (the directory at RCPT, the store at the end)."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 from fastsmtp.errors import DirectoryError
 from fastsmtp.pipeline.chain import Chain, Decision
 from fastsmtp.plugin import Address, Connection, Recipient, Reply, Stage, Transaction
-from fastsmtp.ports import Directory, Found, MessageStore, NoDomain, NoUser, Whereabouts
+from fastsmtp.ports import Directory, Elsewhere, Found, MessageStore, NoDomain, NoUser, Whereabouts
 from fastsmtp.smtp.effects import Answer, Ask, VerbLine
-from fastsmtp.smtp.replies import LOCAL_TROUBLE, RECIPIENT_OK, RELAYING_DENIED, USER_UNKNOWN
+from fastsmtp.smtp.replies import FORWARDING_REFUSED, LOCAL_TROUBLE, RECIPIENT_OK, RELAYING_DENIED, USER_UNKNOWN
 from fastsmtp.stats import Stats
 
 __all__ = ["Pipeline"]
@@ -17,12 +17,18 @@ __all__ = ["Pipeline"]
 _log = logging.getLogger("fastsmtp.pipeline")
 
 # A tuple, since `Found | NoUser | NoDomain` would be a new object at every question.
-_WHEREABOUTS: Final = (Found, NoUser, NoDomain)
+_WHEREABOUTS: Final = (Found, NoUser, NoDomain, Elsewhere)
 
 _RCPT: Final = Stage.RCPT  # 14 ns instead of 208 through the class (CPython 3.11), for every message
 _QUEUE: Final = Stage.QUEUE
 
-LOOKUPS: Final = ("found", "no_user", "no_domain", "trouble")
+_REFUSALS: Final[Mapping[type[Whereabouts], tuple[str, Reply]]] = {
+    NoUser: ("no_user", USER_UNKNOWN),
+    NoDomain: ("no_domain", RELAYING_DENIED),
+    Elsewhere: ("elsewhere", FORWARDING_REFUSED),
+}
+
+LOOKUPS: Final = ("found", "no_user", "no_domain", "elsewhere", "trouble")
 
 
 class Pipeline:
@@ -142,12 +148,10 @@ class Pipeline:
     def _located(self, recipient: Address, accepted: Reply | None, whereabouts: Whereabouts) -> Answer:
         if isinstance(whereabouts, Found):
             self._cells[self._lookups["found"]] += 1
-            return Recipient(recipient, (whereabouts.domain, whereabouts.user), accepted or RECIPIENT_OK)
-        foreign = isinstance(whereabouts, NoDomain)
-        self._cells[self._lookups["no_domain" if foreign else "no_user"]] += 1
-        if accepted is not None:
-            return Recipient(recipient, None, accepted)
-        return RELAYING_DENIED if foreign else USER_UNKNOWN
+            return Recipient(recipient, whereabouts.mailboxes, accepted or RECIPIENT_OK)
+        result, refusal = _REFUSALS[type(whereabouts)]
+        self._cells[self._lookups[result]] += 1
+        return refusal if accepted is None else Recipient(recipient, (), accepted)
 
     def _trouble(self, transaction: Transaction, recipient: Address, error: DirectoryError) -> Reply:
         """Nobody knows: the client shall come again, and an operator shall hear of it."""

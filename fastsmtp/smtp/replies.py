@@ -144,6 +144,7 @@ TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2", "Too many connections, come ag
 SHUTTING_DOWN: Final = Reply(421, "4.3.2", "Shutting down, come again soon", closes=True)
 TIMED_OUT: Final = Reply(421, "4.4.2", "Waited too long for you", closes=True)
 USER_UNKNOWN: Final = Reply(550, "5.1.1", "No such user here")
+FORWARDING_REFUSED: Final = Reply(550, "5.4.4", "This address leads to another server, and nothing is sent on here")
 RELAYING_DENIED: Final = Reply(550, "5.7.1", "Relaying denied")
 LOCAL_TROUBLE: Final = Reply(451, "4.3.0", "Trouble on our side, try again later")  # never the text of an exception
 NOBODY_TOOK_IT: Final = Reply(451, "4.3.5", "Nobody here takes this message; try again later")

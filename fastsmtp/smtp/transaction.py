@@ -1,7 +1,7 @@
 """The facts of a connection and of one mail transaction, as the session learns them and plugins read them."""
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from fastsmtp.smtp.address import NULL_SENDER, Address
 from fastsmtp.smtp.message import Message
@@ -13,6 +13,7 @@ __all__ = [
     "TRANSACTION_OUTCOMES",
     "Connection",
     "Hello",
+    "Mailbox",
     "Recipient",
     "Transaction",
     "TransactionOutcome",
@@ -62,16 +63,27 @@ class Connection:
         return self.hello.name if self.hello else ""
 
 
+class Mailbox(NamedTuple):
+    """Where a copy goes: the folder names below the mail root (canonical domain, folded user name).
+
+    `quota_bytes` is how many octets it may hold, None for as many as there are.
+    """
+
+    domain: str
+    user: str
+    quota_bytes: int | None = None
+
+
 @dataclass(slots=True)
 class Recipient:
-    """One accepted recipient: the address of the RCPT command and, once the directory said so, its mailbox.
+    """One accepted recipient: the address of the RCPT command and, once the directory said so, its mailboxes.
 
-    `mailbox` is the folder `(domain, user)` below the mail root, or None where a plugin accepted an address that the
-    directory does not know; `reply` is what the client hears.
+    `mailboxes` has one, or more for an alias; none where a plugin accepted an address that the directory does not know.
+    `reply` is what the client hears.
     """
 
     address: Address
-    mailbox: tuple[str, str] | None = None
+    mailboxes: tuple[Mailbox, ...] = ()
     reply: Reply = RECIPIENT_OK
 
 

@@ -35,12 +35,13 @@ class MemoryStore:
 
     def store(self, transaction: Transaction) -> Reply:
         """One copy for each distinct mailbox; a recipient without one refuses the message, as in a Maildir."""
-        mailboxes = [recipient.mailbox for recipient in transaction.recipients]
-        if not mailboxes or None in mailboxes:
+        recipients = transaction.recipients
+        if not recipients or not all(recipient.mailboxes for recipient in recipients):
             return NOBODY_TOOK_IT
         message = transaction.message
-        for domain, user in dict.fromkeys(filter(None, mailboxes)):
-            self.delivered.setdefault(f"{user}@{domain}", []).append(message.added + bytes(message))
+        mailboxes = (mailbox for recipient in recipients for mailbox in recipient.mailboxes)
+        for user in dict.fromkeys(f"{mailbox.user}@{mailbox.domain}" for mailbox in mailboxes):
+            self.delivered.setdefault(user, []).append(message.added + bytes(message))
         return Reply(250, "2.0.0", f"kept as {transaction.id}")
 
     async def open(self) -> None:

@@ -17,6 +17,7 @@ from integration.server import ServerProcess, running_server, wait_until
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.spool import SpoolFolder
 from fastsmtp.directory.memory import MemoryDirectory
+from fastsmtp.ports import Mailbox
 from fastsmtp.server.server import session_options
 from fastsmtp.smtp.address import parse_mailbox
 from fastsmtp.smtp.options import Room
@@ -56,12 +57,13 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder 
 
 def stored_in(site: Site, user: str) -> list[Stored]:
     """What came into the mailbox of a user, one copy for each message."""
-    mailbox = parse_mailbox(user)
+    address = parse_mailbox(user)
+    mailbox = Mailbox(address.domain, address.folded_local)
     return [
         Stored(str(transaction.sender), bytes(transaction.message))
         for transaction in site.transactions
         if transaction.outcome == "stored"
-        and any(recipient.mailbox == (mailbox.domain, mailbox.folded_local) for recipient in transaction.recipients)
+        and any(mailbox in recipient.mailboxes for recipient in transaction.recipients)
     ]
 
 

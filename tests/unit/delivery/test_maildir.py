@@ -19,7 +19,7 @@ from fastsmtp.errors import StartError
 from fastsmtp.ports import MessageStore
 from fastsmtp.smtp.address import NULL_SENDER, Address, parse_mailbox
 from fastsmtp.smtp.replies import NOBODY_TOOK_IT, STORE_MISCONFIGURED, Reply
-from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
+from fastsmtp.smtp.transaction import Connection, Hello, Mailbox, Recipient, Transaction
 from fastsmtp.stats import Stats
 
 Durability = Literal["journal", "fsync", "none"]
@@ -52,7 +52,10 @@ def transaction(
         name,
         connection,
         sender,
-        recipients=[Recipient(parse_mailbox(address), mailbox) for address, mailbox in recipients],
+        recipients=[
+            Recipient(parse_mailbox(address), (Mailbox(*mailbox),) if mailbox else ())
+            for address, mailbox in recipients
+        ],
     )
     subject.message.append(header)
     subject.message.header_complete = True

@@ -225,8 +225,15 @@ def test_what_was_read_and_is_torn_comes_again(journal: Path, root: Path) -> Non
 # ---------------------------------------------------------------- lost and found
 
 
-@pytest.mark.parametrize("place", ["a", "a/x", "a/x/tmp", "a/x/new"])
-@pytest.mark.parametrize("what", ["gone", "link", "file"])
+NO_MAILBOXES = [
+    (place, what)
+    for place in ("a", "a/x", "a/x/tmp", "a/x/new")
+    for what in ("gone", "link", "file")
+    if (place, what) != ("a/x/tmp", "gone")  # a power cut may do that
+]
+
+
+@pytest.mark.parametrize(("place", "what"), NO_MAILBOXES)
 def test_mail_without_a_mailbox_is_kept(
     journal: Path, root: Path, caplog: pytest.LogCaptureFixture, place: str, what: str
 ) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fastsmtp.directory.lookup import is_mailbox_name
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.directory.sqlite import SqliteDirectory
-from fastsmtp.ports import Directory, Found, NoDomain, NoUser, Whereabouts
+from fastsmtp.ports import Directory, Found, Mailbox, NoDomain, NoUser, Whereabouts
 from fastsmtp.smtp.address import Address, canonical_domain, fold, parse_forward_path
 
 Domains: TypeAlias = Mapping[str, bool | None]
@@ -147,7 +147,7 @@ def test_the_port_opens_and_closes(directory: Directory) -> None:
         await directory.close()
         return answer
 
-    assert asyncio.run(life()) == Found("example.test", "joe")
+    assert asyncio.run(life()) == Found((Mailbox("example.test", "joe"),))
 
 
 @pytest.mark.parametrize(
@@ -166,12 +166,12 @@ def test_the_port_opens_and_closes(directory: Directory) -> None:
     ],
 )
 def test_known(directory: Directory, path: str, domain: str, user: str) -> None:
-    assert where(directory, path) == Found(domain, user)
+    assert where(directory, path) == Found((Mailbox(domain, user),))
 
 
 @pytest.mark.parametrize("user", ["Zoë", "ZOë", unicodedata.normalize("NFD", "zoë")])
 def test_local_parts_beyond_ascii_in_either_normalization_form(directory: Directory, user: str) -> None:
-    assert where(directory, f"{user}@example.test") == Found("example.test", "zoë")
+    assert where(directory, f"{user}@example.test") == Found((Mailbox("example.test", "zoë"),))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_local_parts_beyond_ascii_in_either_normalization_form(directory: Direct
 )
 def test_international_domains_in_every_form(directory: Directory, spellings: tuple[str, ...], canonical: str) -> None:
     for spelling in spellings:
-        assert where(directory, f"joe@{spelling}") == Found(canonical, "joe")
+        assert where(directory, f"joe@{spelling}") == Found((Mailbox(canonical, "joe"),))
         assert where(directory, f"nobody@{spelling}") == NoUser()
 
 
@@ -273,7 +273,7 @@ def test_a_name_that_cannot_be_a_folder_is_never_looked_up(directory: Directory,
     ],
 )
 def test_sub_addressing(directory: Directory, local: str, user: str | None) -> None:
-    expected = NoUser() if user is None else Found("example.test", user)
+    expected = NoUser() if user is None else Found((Mailbox("example.test", user),))
     assert locate(directory, Address(local, "example.test")) == expected
 
 
@@ -283,12 +283,12 @@ def test_sub_addressing(directory: Directory, local: str, user: str | None) -> N
 )
 def test_other_separators(build: Build, tmp_path: Path, separator: str, local: str, user: str | None) -> None:
     directory = build(tmp_path, DOMAINS, USERS, None, separator)
-    expected = NoUser() if user is None else Found("example.test", user)
+    expected = NoUser() if user is None else Found((Mailbox("example.test", user),))
     assert locate(directory, Address(local, "example.test")) == expected
 
 
 def test_postmaster_of_a_domain_without_configuration(directory: Directory) -> None:
-    assert where(directory, "POSTMASTER@mixedcase.test") == Found("mixedcase.test", "postmaster")
+    assert where(directory, "POSTMASTER@mixedcase.test") == Found((Mailbox("mixedcase.test", "postmaster"),))
     assert where(directory, "postmaster@example.test") == NoUser()
     assert where(directory, "postmaster") == NoUser()
 
@@ -296,8 +296,8 @@ def test_postmaster_of_a_domain_without_configuration(directory: Directory) -> N
 @pytest.mark.parametrize("path", ["postmaster", "PostMaster", "postmaster@example.test", "Postmaster@bücher.test"])
 def test_postmaster_goes_to_the_configured_mailbox(build: Build, tmp_path: Path, path: str) -> None:
     directory = build(tmp_path, DOMAINS, USERS, Address("Joe+post", "mixedcase.test"), "+")
-    assert where(directory, path) == Found("mixedcase.test", "joe")
-    assert where(directory, "postmaster@mixedcase.test") == Found("mixedcase.test", "postmaster")
+    assert where(directory, path) == Found((Mailbox("mixedcase.test", "joe"),))
+    assert where(directory, "postmaster@mixedcase.test") == Found((Mailbox("mixedcase.test", "postmaster"),))
     assert where(directory, "postmaster@closed.test") == NoDomain()
     assert where(directory, "postmaster@other.test") == NoDomain()
     assert where(directory, "nobody@example.test") == NoUser()
@@ -306,7 +306,7 @@ def test_postmaster_goes_to_the_configured_mailbox(build: Build, tmp_path: Path,
 def test_postmaster_gets_through_although_a_user_of_that_name_cannot_receive(build: Build, tmp_path: Path) -> None:
     users = {("example.test", "postmaster"): False, ("example.test", "joe"): True}
     directory = build(tmp_path, {"example.test": True}, users, Address("joe", "example.test"), "+")
-    assert where(directory, "postmaster@example.test") == Found("example.test", "joe")
+    assert where(directory, "postmaster@example.test") == Found((Mailbox("example.test", "joe"),))
 
 
 @pytest.mark.parametrize("postmaster", [Address("joe", "other.test"), Address("nobody", "example.test")])
@@ -348,6 +348,6 @@ def test_all_backends_agree(
             assert len(answers) == 1, (address, answers)
             user = fold(local)
             if domains.get(domain) and users.get((domain, local)) and is_mailbox_name(user):
-                assert answers == {Found(canonical_domain(domain), user)}
+                assert answers == {Found((Mailbox(canonical_domain(domain), user),))}
         for directory in directories:
             asyncio.run(directory.close())

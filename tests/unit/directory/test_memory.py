@@ -3,7 +3,7 @@
 import pytest
 
 from fastsmtp.directory.memory import MemoryDirectory
-from fastsmtp.ports import Found, NoDomain, NoUser
+from fastsmtp.ports import Found, Mailbox, NoDomain, NoUser
 from fastsmtp.smtp.address import Address
 
 JOE = Address("joe", "example.test")
@@ -11,8 +11,8 @@ JOE = Address("joe", "example.test")
 
 def test_users_bring_their_domains() -> None:
     directory = MemoryDirectory(["Joe@Example.test", "ann@b\u00fccher.test"])
-    assert directory.locate(JOE) == Found("example.test", "joe")
-    assert directory.locate(Address("ann", "xn--bcher-kva.test")) == Found("xn--bcher-kva.test", "ann")
+    assert directory.locate(JOE) == Found((Mailbox("example.test", "joe"),))
+    assert directory.locate(Address("ann", "xn--bcher-kva.test")) == Found((Mailbox("xn--bcher-kva.test", "ann"),))
 
 
 def test_a_user_does_not_wake_an_inactive_domain() -> None:
@@ -21,7 +21,7 @@ def test_a_user_does_not_wake_an_inactive_domain() -> None:
     directory.add_user("joe@example.test")
     assert directory.locate(JOE) == NoDomain()
     directory.add_domain("example.test")
-    assert directory.locate(JOE) == Found("example.test", "joe")
+    assert directory.locate(JOE) == Found((Mailbox("example.test", "joe"),))
 
 
 def test_flags_can_be_changed() -> None:

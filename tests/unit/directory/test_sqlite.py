@@ -12,12 +12,12 @@ import pytest
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.errors import DirectoryError
-from fastsmtp.ports import Found, NoDomain, NoUser
+from fastsmtp.ports import Found, Mailbox, NoDomain, NoUser
 from fastsmtp.smtp.address import Address
 
 JOE = Address("joe", "example.test")
 ANN = Address("ann", "example.test")
-FOUND_JOE = Found("example.test", "joe")
+FOUND_JOE = Found((Mailbox("example.test", "joe"),))
 
 
 def make(path: Path, *users: str) -> Path:
@@ -84,7 +84,7 @@ def test_a_writer_in_wal_mode_is_not_waited_for(path: Path) -> None:
         assert directory.locate(JOE) == FOUND_JOE
         assert directory.locate(ANN) == NoUser()
         writer.execute("COMMIT")
-        assert directory.locate(ANN) == Found("example.test", "ann")
+        assert directory.locate(ANN) == Found((Mailbox("example.test", "ann"),))
     asyncio.run(directory.close())
 
 
@@ -107,7 +107,7 @@ def test_what_a_crash_left_in_the_log_is_read(path: Path, tmp_path: Path) -> Non
         shutil.copy(path, crashed)
         shutil.copy(f"{path}-wal", f"{crashed}-wal")
     directory = SqliteDirectory(crashed)
-    assert directory.locate(ANN) == Found("example.test", "ann")
+    assert directory.locate(ANN) == Found((Mailbox("example.test", "ann"),))
     asyncio.run(directory.close())
 
 
@@ -115,7 +115,7 @@ def test_a_replaced_file_is_noticed(path: Path, tmp_path: Path) -> None:
     directory = SqliteDirectory(path, recheck_s=0, fresh_s=0)
     assert directory.locate(ANN) == NoUser()
     make(tmp_path / "new.db", "ann@example.test").rename(path)
-    assert directory.locate(ANN) == Found("example.test", "ann")
+    assert directory.locate(ANN) == Found((Mailbox("example.test", "ann"),))
     assert directory.locate(JOE) == NoUser()
     asyncio.run(directory.close())
 
@@ -193,7 +193,7 @@ def test_names_twice_and_types_astray_in_a_database_of_others(tmp_path: Path) ->
     directory = SqliteDirectory(path, fresh_s=0)
     assert directory.locate(JOE) == FOUND_JOE
     assert directory.locate(ANN) == NoUser()
-    assert directory.locate(Address("123", "example.test")) == Found("example.test", "123")
+    assert directory.locate(Address("123", "example.test")) == Found((Mailbox("example.test", "123"),))
     assert directory.locate(Address("j\u00ff", "example.test")) == NoUser()
     assert directory.locate(Address("j\ufffd", "example.test")) == NoUser()
     assert directory.locate(Address("joe", "xn--wgv71a.test")) == NoDomain()

@@ -22,7 +22,7 @@ from fastsmtp.plugin import (
     Transaction,
     accept,
 )
-from fastsmtp.ports import Found, NoDomain, NoUser, Whereabouts
+from fastsmtp.ports import Elsewhere, Found, Mailbox, NoDomain, NoUser, Whereabouts
 from fastsmtp.testing import Site
 
 MESSAGE = b"Subject: hi\n\nHello\n"
@@ -39,7 +39,7 @@ class TakesStrangers(Plugin[NoOptions]):
         return accept("welcome", enhanced="2.1.5") if recipient.domain == "example.org" else None
 
     def on_queue(self, txn: Transaction, message: Message) -> Opinion:
-        if any(recipient.mailbox for recipient in txn.recipients):
+        if any(recipient.mailboxes for recipient in txn.recipients):
             return None
         self.taken.append(bytes(message))
         return accept("taken elsewhere")
@@ -184,7 +184,7 @@ def test_who_is_accepted_by_a_plugin_needs_nobody_who_knows_them() -> None:
         assert isinstance(plugin, TakesStrangers)
         assert plugin.taken == [MESSAGE]
         assert site.delivered == {}
-        assert site.transactions[0].recipients[0].mailbox is None
+        assert site.transactions[0].recipients[0].mailboxes == ()
         assert site.transactions[0].outcome == "stored"
 
 
@@ -207,9 +207,14 @@ def test_an_accepted_recipient_whom_nobody_takes_is_no_lost_mail() -> None:
 @pytest.mark.parametrize(
     ("answer", "text", "count"),
     [
-        (Found("example.test", "user"), "250 2.1.5 Recipient OK", "found"),
+        (Found((Mailbox("example.test", "user"),)), "250 2.1.5 Recipient OK", "found"),
         (NoUser(), "550 5.1.1 No such user here", "no_user"),
         (NoDomain(), "550 5.7.1 Relaying denied", "no_domain"),
+        (
+            Elsewhere(("friend@elsewhere.test",)),
+            "550 5.4.4 This address leads to another server, and nothing is sent on here",
+            "elsewhere",
+        ),
         (DirectoryError("database away"), "451 4.3.0 Trouble on our side, try again later", "trouble"),
     ],
 )

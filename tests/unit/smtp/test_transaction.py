@@ -69,7 +69,7 @@ def test_a_transaction_is_equal_to_itself_only() -> None:
 
 def test_a_recipient_has_no_mailbox_before_the_directory_has_spoken() -> None:
     recipient = Recipient(Address("a", "example.org"))
-    assert (recipient.mailbox, recipient.reply) == (None, RECIPIENT_OK)
+    assert (recipient.mailboxes, recipient.reply) == ((), RECIPIENT_OK)
 
 
 def test_outcomes_are_all_but_open() -> None:

@@ -1,6 +1,7 @@
 """The clock and the store of a site in memory."""
 
 from fastsmtp.plugin import Address, Connection, Recipient, Transaction
+from fastsmtp.ports import Mailbox
 from fastsmtp.testing import MemoryStore, SettableClock
 
 
@@ -22,9 +23,9 @@ def test_time_stands_still_until_it_is_told_not_to() -> None:
 def test_one_copy_for_each_mailbox_with_what_plugins_added() -> None:
     store = MemoryStore()
     txn = transaction(
-        Recipient(Address("ann", "a.example"), ("a.example", "ann")),
-        Recipient(Address("ann+x", "a.example"), ("a.example", "ann")),
-        Recipient(Address("bob", "a.example"), ("a.example", "bob")),
+        Recipient(Address("ann", "a.example"), (Mailbox("a.example", "ann"),)),
+        Recipient(Address("ann+x", "a.example"), (Mailbox("a.example", "ann"),)),
+        Recipient(Address("bob", "a.example"), (Mailbox("a.example", "bob"),)),
     )
     txn.message.append(b"Subject: hi\n")
     txn.message.add_header("X-A", "1")
@@ -35,7 +36,7 @@ def test_one_copy_for_each_mailbox_with_what_plugins_added() -> None:
 
 def test_a_recipient_without_a_mailbox_refuses_the_message() -> None:
     store = MemoryStore()
-    known, unknown = Recipient(Address("a", "b"), ("b", "a")), Recipient(Address("x", "y"))
+    known, unknown = Recipient(Address("a", "b"), (Mailbox("b", "a"),)), Recipient(Address("x", "y"))
     assert store.store(transaction(known, unknown)).code == 451
     assert store.store(transaction()).code == 451
     assert store.delivered == {}
