@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from fastsmtp._maildir import sync_file_system
+from fastsmtp._maildir import Delivery, missing, sync_file_system
 from fastsmtp.delivery.checkpoint import Checkpoint
 from fastsmtp.delivery.journal import CHECKPOINT, SEGMENT_FILES, rings
 from fastsmtp.delivery.mailbox import Mailbox, make_directory, open_directory
-from fastsmtp.delivery.records import EVERYTHING, Copy, Damage, Position, read_records
+from fastsmtp.delivery.records import EVERYTHING, Copy, Damage, Position, Record, read_records
 from fastsmtp.errors import StartError
 
 __all__ = ["LOST_AND_FOUND", "Outcome", "Recovered", "Restorer", "recover"]
@@ -65,15 +65,6 @@ class Restorer:
         files = {copy.name: b"".join([copy.head, *pieces])}
         (outcome,) = self.restore_files(copy.domain, copy.user, files)
         return outcome
-
-    def missing(self, domain: bytes, user: bytes, files: _Files) -> _Files:
-        """Those of these files (bytes by name) that are not in new/ of the mailbox as they should be."""
-        try:
-            with Mailbox(self._root, domain, user) as mailbox:
-                there = mailbox.in_new(files)
-        except OSError:
-            return files  # restoring them will meet the same, and can do something about it
-        return {name: data for name, data in files.items() if name not in there}
 
     def restore_files(self, domain: bytes, user: bytes, files: Mapping[bytes, bytes]) -> Counter[Outcome]:
         """The same as `restore` for many files (bytes by name) of a mailbox: how many had which outcome."""
@@ -199,21 +190,29 @@ class _Recovery:
         """The laps of which there was something."""
         data = path.read_bytes()
         laps = set()
-        found: defaultdict[_Address, _Files] = defaultdict(dict)
+        records: list[Record] = []
         for item in read_records(data, since):
             laps.add(item.position.lap)
             if isinstance(item, Damage):
                 self._damaged += 1
                 logger.error("%s is damaged: %d octets from %d on are no record", path, item.size, item.position.offset)
                 continue
-            self._records += 1
-            for copy in item.copies:
-                self._copies += 1
-                found[copy.domain, copy.user][copy.name] = b"".join((copy.head, item.content))
-        for address, files in found.items():
-            self._missing[address] |= self._restorer.missing(*address, files)
+            records.append(item)
+        self._compare(records)
         self._advance(len(data))
         return laps
+
+    def _compare(self, records: Sequence[Record]) -> None:
+        """Keep what is not in new/ as it should be; most of it is."""
+        if not records:
+            return
+        self._records += len(records)
+        self._copies += sum(len(record.copies) for record in records)
+        deliveries = [Delivery(record.copies, [bytes(record.content)]) for record in records]
+        for record, absent in zip(records, missing(self._root_fd, deliveries), strict=True):
+            for number in absent:
+                copy = record.copies[number]
+                self._missing[copy.domain, copy.user][copy.name] = b"".join((copy.head, record.content))
 
     def _restore(self) -> Counter[Outcome]:
         outcomes: Counter[Outcome] = Counter()

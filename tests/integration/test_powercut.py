@@ -245,4 +245,4 @@ def test_recovery(journalled: Run, shim: Path, tmp_path: Path, scratch: Path) ->
         )
         assert not proof.faults, f"first {cut.story}; then {proof.faults[0]}"
         states += proof.states
-    assert states > STATES // 10
+    assert states >= 3 * len(chosen)  # how much there is to do depends on when the last checkpoint was
