@@ -133,7 +133,9 @@ class MaildirStore:
     async def _sweep(self) -> None:
         """Remove stray files from tmp/ directories, now and once a day."""
         while True:
-            removed = await asyncio.to_thread(sweep, self._settings.root, now=self._clock.time())
+            removed = await asyncio.to_thread(
+                sweep, self._settings.root, now=self._clock.time(), is_enough=lambda: self._sweeper is None
+            )
             if removed:
                 logger.info("%d stray files removed from tmp/ directories", removed)
             await asyncio.sleep(_SWEEP_EVERY_S)

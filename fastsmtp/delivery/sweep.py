@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -25,13 +25,16 @@ _NOT_OURS: Final = "lost+found"
 logger = logging.getLogger("fastsmtp.delivery")
 
 
-def sweep(root: Path, older_than_s: float = STRAY_AFTER_S, *, now: float) -> int:
+def sweep(
+    root: Path, older_than_s: float = STRAY_AFTER_S, *, now: float, is_enough: Callable[[], bool] = lambda: False
+) -> int:
     """Remove the stray files below `root`, in every mailbox and in lost+found, and say how many there were.
 
-    `now` is in seconds since the epoch. Blocks for long where there are many mailboxes. What vanishes in the meantime
-    is fine; where nothing can be removed, the log hears of it, once for all.
+    `now` is in seconds since the epoch. Blocks for long where there are many mailboxes, or until
+    `is_enough` says so. What vanishes in the meantime is fine; where nothing can be removed, the log hears of it, once
+    for all.
     """
-    sweeping = _Sweep(now - older_than_s)
+    sweeping = _Sweep(now - older_than_s, is_enough)
     try:
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -54,8 +57,9 @@ def sweep(root: Path, older_than_s: float = STRAY_AFTER_S, *, now: float) -> int
 class _Sweep:
     """One walk. Paths are for the log; the way there is by descriptors, and no symbolic link is followed."""
 
-    def __init__(self, before: float) -> None:
+    def __init__(self, before: float, is_enough: Callable[[], bool]) -> None:
         self._before = before
+        self._is_enough = is_enough
         self.removed = 0
         self.problems = 0
         self.first_problem = ""
@@ -81,6 +85,8 @@ class _Sweep:
             return
         try:
             for user in self._names(fd, domain):
+                if self._is_enough():
+                    return
                 self._sweep_tmp(fd, user, f"{domain}/{user}")
         finally:
             os.close(fd)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,12 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")  # noqa: PTH208 - a list of numbers, no paths
     sweep(tmp_path, now=NOW)
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - the same
+
+
+def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    for user in range(5):
+        tmp = tmp_path / "example.test" / f"user{user}" / "tmp"
+        tmp.mkdir(parents=True)
+        (tmp / "stray").touch()
+    answers = iter([False, False, True])
+    assert sweep(tmp_path, older_than_s=-3600, now=time.time(), is_enough=lambda: next(answers)) == 2
