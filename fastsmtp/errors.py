@@ -5,11 +5,19 @@ FastsmtpError
 │   └── PluginLoadError  a `[[plugin]]` entry that does not give a plugin
 ├── StartError           a correct configuration met a machine that refuses (port taken, no permission)
 └── DirectoryError       the directory could not answer; the client hears 451, never 550
+    └── DirectoryAwayError  it has been away for some time, and the log knows
 """
 
 from collections.abc import Sequence
 
-__all__ = ["ConfigurationError", "DirectoryError", "FastsmtpError", "PluginLoadError", "StartError"]
+__all__ = [
+    "ConfigurationError",
+    "DirectoryAwayError",
+    "DirectoryError",
+    "FastsmtpError",
+    "PluginLoadError",
+    "StartError",
+]
 
 
 class FastsmtpError(Exception):
@@ -34,3 +42,7 @@ class StartError(FastsmtpError):
 
 class DirectoryError(FastsmtpError):
     """The directory is in trouble (database away, locked, broken): nobody knows whether the user exists."""
+
+
+class DirectoryAwayError(DirectoryError):
+    """The database is away, and this address is not remembered. The log has said so once."""

@@ -1,6 +1,6 @@
 """What the policy layer needs from the world: backends implement these, plugins may ask for them."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,18 @@ from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Mailbox, Transaction
 
-__all__ = ["Clock", "Directory", "Elsewhere", "Found", "Mailbox", "MessageStore", "NoDomain", "NoUser", "Whereabouts"]
+__all__ = [
+    "Clock",
+    "Directory",
+    "Elsewhere",
+    "Found",
+    "Mailbox",
+    "MessageStore",
+    "NoDomain",
+    "NoUser",
+    "Quotas",
+    "Whereabouts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,17 @@ class MessageStore(Protocol):
 
     async def close(self) -> None:
         """Finish what was given, then stop."""
+        ...
+
+
+class Quotas(Protocol):
+    """How much mailboxes may hold, where that is limited."""
+
+    def admits(self, mailboxes: Sequence[Mailbox], size: int | None) -> Reply | Awaitable[Reply | None] | None:
+        """None when a message of `size` octets (None: nobody knows) fits into each of them, else the refusal.
+
+        Asked when a recipient has a mailbox with a quota, before the message arrives. Raises nothing, now or later.
+        """
         ...
 
 

@@ -6,11 +6,14 @@ from typing import Final
 import click
 
 from fastsmtp import __version__
+from fastsmtp.cli.alias import alias
 from fastsmtp.cli.check import check
+from fastsmtp.cli.db import db
 from fastsmtp.cli.domain import domain
 from fastsmtp.cli.exits import translated_errors
 from fastsmtp.cli.init import init
 from fastsmtp.cli.plugins import plugins
+from fastsmtp.cli.quota import quota
 from fastsmtp.cli.serve import serve
 from fastsmtp.cli.user import user
 
@@ -18,7 +21,7 @@ __all__ = ["main"]
 
 _SECTIONS: Final[Mapping[str, tuple[click.Command, ...]]] = {
     "Run": (init, serve),
-    "Who exists": (domain, user),
+    "Who exists": (domain, user, alias, quota, db),
     "Look": (check, plugins),
 }
 _EXIT_CODES: Final = "Exit codes: 0 fine, 1 configuration, 2 usage, 3 could not start."

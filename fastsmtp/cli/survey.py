@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fastsmtp.cli.admin import connect_admin
 from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings
-from fastsmtp.directory.admin import SqliteAdmin
-from fastsmtp.directory.sqlite import SqliteDirectory
+from fastsmtp.directory.backend import database
 from fastsmtp.errors import ConfigurationError, DirectoryError
 from fastsmtp.pipeline.loader import load_plugins
-from fastsmtp.ports import Found
+from fastsmtp.ports import Directory, Found
 from fastsmtp.smtp.address import Address
+from fastsmtp.stats import Stats
 
 __all__ = ["Finding", "survey"]
 
@@ -61,26 +62,35 @@ def _plugins(path: Path, settings: Settings) -> list[Finding]:
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    path = settings.directory.url.path
-    directory = SqliteDirectory(path, postmaster=settings.postmaster, separator=settings.directory.subaddress_separator)
+    url = settings.directory.url
+    try:
+        directory = database(settings.directory, settings.postmaster, Stats())
+    except ConfigurationError as error:
+        return [Finding("directory", "error", problem) for problem in error.problems]
     try:
         await directory.open()
-        with SqliteAdmin(path) as admin:
-            domains = [row.name for row in admin.list_domains() if row.is_active]
+        if settings.directory.tables or settings.directory.queries:
+            return [Finding("directory", "ok", f"{url}, with tables of another program")]
+        domains = await asyncio.to_thread(_active_domains, settings)
         if not domains:
             hint = "nobody can receive mail; `fastsmtp domain add DOMAIN`"
-            return [Finding("directory", "warning", f"{path} has no active domain, {hint}")]
+            return [Finding("directory", "warning", f"{url} has no active domain, {hint}")]
         # Without a domain, too: `RCPT TO:<postmaster>`.
         lacking = [name for name in ("", *domains) if not await _has_postmaster(directory, name)]
     except DirectoryError as error:
         return [Finding("directory", "error", str(error))]
     finally:
         await directory.close()
-    found = [Finding("directory", "ok", f"{path}, active domains: {len(domains)}")]
+    found = [Finding("directory", "ok", f"{url}, active domains: {len(domains)}")]
     return found + [Finding("directory", "warning", _no_postmaster(name)) for name in lacking]
 
 
-async def _has_postmaster(directory: SqliteDirectory, domain: str) -> bool:
+def _active_domains(settings: Settings) -> list[str]:
+    with connect_admin(settings) as admin:
+        return [row.name for row in admin.list_domains() if row.is_active]
+
+
+async def _has_postmaster(directory: Directory, domain: str) -> bool:
     answer = directory.locate(Address("postmaster", domain))
     return isinstance(await answer if inspect.isawaitable(answer) else answer, Found)
 

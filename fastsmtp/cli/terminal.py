@@ -1,7 +1,8 @@
-"""What commands share to talk to the operator: the -c option, consoles, tables, JSON."""
+"""What commands share to talk to the operator: the -c option, consoles, tables, JSON, sizes, progress."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,16 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["config_option", "console", "json_option", "print_json", "print_table"]
+__all__ = [
+    "config_option",
+    "console",
+    "json_option",
+    "print_json",
+    "print_table",
+    "progress_bar",
+    "shown_size",
+    "warn",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -73,3 +83,34 @@ def print_json(value: object) -> None:
     import orjson
 
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def warn(sentence: str) -> None:
+    """A line on standard error about what was done all the same."""
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + sentence, err=True)
+
+
+def shown_size(octets: int | None) -> str:
+    """A size for people, `1.5 GiB`; `none` for a limit that is not there."""
+    if octets is None:
+        return "none"
+    size, units = float(octets), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1023.95 and len(units) > 1:  # where one digit behind the point would round up to 1024
+        size /= 1024
+        del units[0]
+    return f"{size:.1f}".removesuffix(".0") + f" {units[0]}"
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error that goes away; what it gives is told how much is done, and how much there is.
+
+    Nothing where there is no terminal.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    out = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

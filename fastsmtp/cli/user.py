@@ -1,31 +1,38 @@
 """`fastsmtp user`: who has a mailbox."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from fastsmtp.cli.admin import open_admin, yes_no
-from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table
+from fastsmtp.cli.admin import QUOTA, limit, open_admin, yes_no
+from fastsmtp.cli.bulk import import_lines, import_options, output_file
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, shown_size
+
+if TYPE_CHECKING:
+    from fastsmtp.directory.csv_lines import Quota
 
 __all__ = ["user"]
 
 _addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 
 
-@click.group(short_help="Users with a mailbox: add, list, remove, disable, enable.")
+@click.group(short_help="Users with a mailbox: add, list, remove, quota, import ...")
 def user() -> None:
     """Users with a mailbox."""
 
 
 @user.command()
 @_addresses
+@click.option("--quota", type=QUOTA, default="none", metavar="SIZE", help="So much mail at most, such as 1GiB.")
 @config_option
-def add(addresses: tuple[str, ...], config: Path | None) -> None:
+def add(addresses: tuple[str, ...], config: Path | None, quota: "Quota") -> None:
     """Give ADDRESS a mailbox; its domain must be ours."""
     with open_admin(config) as admin:
         for address in addresses:
-            click.echo(f"{admin.add_user(address).address} has a mailbox now")
+            click.echo(f"{admin.add_user(address, quota_bytes=limit(quota)).address} has a mailbox now")
 
 
 @user.command("list")
@@ -39,8 +46,8 @@ def list_(domain: str | None, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json([{"address": row.address, **asdict(row)} for row in rows])
         return
-    lines = [(row.address, yes_no(row.can_receive), yes_no(row.can_login)) for row in rows]
-    print_table(("user", "receives", "logs in"), lines, empty="No users yet: fastsmtp user add ADDRESS")
+    lines = [(row.address, yes_no(row.can_receive), yes_no(row.can_login), shown_size(row.quota_bytes)) for row in rows]
+    print_table(("user", "receives", "logs in", "quota"), lines, empty="No users yet: fastsmtp user add ADDRESS")
 
 
 @user.command()
@@ -68,6 +75,47 @@ def disable(addresses: tuple[str, ...], config: Path | None) -> None:
 def enable(addresses: tuple[str, ...], config: Path | None) -> None:
     """Take mail for ADDRESS again."""
     _set_receiving(config, addresses, can_receive=True)
+
+
+@user.command(short_help="Limit the mail of ADDRESS.")
+@click.argument("address")
+@click.argument("size", metavar="SIZE|none", type=QUOTA)
+@config_option
+def quota(address: str, size: "Quota", config: Path | None) -> None:
+    """Let ADDRESS have so much mail at most: a SIZE such as 500MB or 1GiB; none is no limit."""
+    with open_admin(config) as admin:
+        row = admin.set_quota(address, limit(size))
+    click.echo(f"{row.address} has this quota now: {shown_size(row.quota_bytes)}")
+
+
+@user.command("import", short_help="Add users from CSV, 100,000 in seconds.")
+@import_options
+@config_option
+def import_(file: TextIO, config: Path | None, update: bool, skip_errors: bool) -> None:
+    """Add the users of FILE (- is standard input): all of them, or none when a line is wrong.
+
+    FILE is CSV with a header. The column address must be there; can_receive and can_login (yes or no) and quota (a
+    size, or none) may be there. A cell that is empty says nothing: a new user can receive and log in and has no quota,
+    with --update a known one stays as they are.
+    """
+    from fastsmtp.directory.csv_lines import read_users
+
+    with open_admin(config) as admin:
+        store = partial(admin.import_users, update=update, skip_errors=skip_errors)
+        import_lines(file, read_users, lambda lines, progress: store(lines, progress=progress), "users")
+
+
+@user.command(short_help="Write the users as CSV.")
+@output_file
+@click.option("--domain", metavar="DOMAIN", help="Only the users of this domain.")
+@config_option
+def export(file: TextIO, domain: str | None, config: Path | None) -> None:
+    """Write the users to FILE (standard output, if there is none), as `import` reads them."""
+    from fastsmtp.directory.csv_lines import write_users
+
+    with open_admin(config) as admin:
+        rows = admin.list_users(domain)
+    write_users(file, rows)
 
 
 def _set_receiving(config: Path | None, addresses: tuple[str, ...], *, can_receive: bool) -> None:

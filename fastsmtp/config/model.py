@@ -9,7 +9,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, Strict, model_validator
 
-from fastsmtp.config.places import DirectoryUrl, LogDestination, OptionalListenAddress, SitePath, SocketAddress
+from fastsmtp.config.places import (
+    DirectoryUrl,
+    LogDestination,
+    OptionalListenAddress,
+    OptionalPostgresUrl,
+    SitePath,
+    SocketAddress,
+)
 from fastsmtp.config.units import Duration, Size, Spelling
 from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse_mailbox
 
@@ -137,14 +144,33 @@ class SmtpSettings(Table):
 class DirectorySettings(Table):
     """Who exists: the database of domains and users, and how long an answer of it is good."""
 
-    url: DirectoryUrl = _default("sqlite:directory.db", "`sqlite:PATH`, a file made by `fastsmtp init`.")
-    cache_entries: int = _default(
-        100_000, "Answers kept in memory. Read when the cache is there, which is not in this release.", ge=0
+    url: DirectoryUrl = _default(
+        "sqlite:directory.db",
+        "`sqlite:PATH`, a file made by `fastsmtp init`, or `postgresql://USER@HOST/DATABASE` as libpq reads it. Keep "
+        "the password out of here: `~/.pgpass` or the variable PGPASSFILE of the server.",
     )
-    cache_ttl: Duration = _default("60s", "How long a known user is believed (cache).", ge=0)
-    negative_ttl: Duration = _default("10s", "How long an unknown user is believed (cache).", ge=0)
+    cache_entries: int = _default(100_000, "Answers kept in memory, in each worker.", ge=0)
+    cache_ttl: Duration = _default(
+        "60s", "How long a known user is believed unasked; a change that the database tells of is seen at once.", ge=0
+    )
+    negative_ttl: Duration = _default("10s", "The same for an unknown user.", ge=0)
     stale_ttl: Duration = _default(
-        "4h", "How long the last known answer serves while the database is away (cache).", ge=0
+        "4h", "How much longer a known user is believed while the database does not answer.", ge=0
+    )
+    pool_size: int = _default(4, "Connections to PostgreSQL, at most, of each worker.", ge=1)
+    connect_timeout: Duration = _default("5s", "How long PostgreSQL may take to let us in.", gt=0)
+    statement_timeout: Duration = _default("2s", "How long PostgreSQL may take for an answer; then it is 451.", gt=0)
+    listen_url: OptionalPostgresUrl = _default(
+        "",
+        "Where changes are heard, if `url` leads to PgBouncer: the PostgreSQL server itself. Empty: the same as `url`.",
+    )
+    tables: dict[str, str] = _default(
+        {},
+        'What tables and columns are called in your database: `{ domain = "domains", "domain.domain_name" = "name" }`.',
+    )
+    queries: dict[str, str] = _default(
+        {},
+        "Your own SQL in place of our tables, `domain` and `recipient`; directory.md has them for Postfix and Dovecot.",
     )
     subaddress_separator: Annotated[str, AfterValidator(_separator)] = _default(
         "+", "What separates a user from a tag: mail for `user+tag` goes to `user`. Empty: no sub-addresses."
@@ -181,6 +207,10 @@ class MaildirSettings(Table):
     reserve: Size = _default("8MiB", "Free space that is kept: a message that would need it is deferred with 452.")
     reserve_inodes: int = _default(100, "The same for inodes, which are the files that the file system can hold.", ge=0)
 
+    over_quota: Literal["defer", "reject"] = _default(
+        "defer", 'What a sender hears when a mailbox is over its quota: "defer" 452 4.2.2, "reject" 552 5.2.2.'
+    )
+
     @model_validator(mode="after")
     def _segments_hold_records(self) -> Self:
         least = JOURNAL_SEGMENTS * SEGMENT_RECORDS
@@ -196,7 +226,7 @@ class MetricsSettings(Table):
     """Prometheus metrics and health over HTTP. There is no password: keep it on an address of your own."""
 
     listen: OptionalListenAddress = _default(
-        "127.0.0.1:9125", "Where `/metrics` and `/healthz` are served; `false` turns it off."
+        "127.0.0.1:9125", "Where `/metrics`, `/healthz` and `/readyz` are served; `false` turns it off."
     )
 
 

@@ -1,9 +1,11 @@
 """Where things are: sockets to listen on, paths of a site, the directory's database."""
 
 import ipaddress
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import PlainValidator, ValidationInfo
 
@@ -11,10 +13,13 @@ from fastsmtp.config.units import Spelling
 from fastsmtp.smtp.address import AddressError, canonical_domain
 
 __all__ = [
+    "POSTGRES_FORM",
     "DirectoryUrl",
     "ListenAddress",
     "LogDestination",
     "OptionalListenAddress",
+    "OptionalPostgresUrl",
+    "PostgresUrl",
     "SitePath",
     "SocketAddress",
     "SqliteUrl",
@@ -22,6 +27,14 @@ __all__ = [
 ]
 
 PORT_MAX: Final = 65_535
+
+# A password with `@`, `/`, `?` or `#` as they are would be cut in two, and one half be taken for something to show.
+_is_postgres_url = re.compile(r"postgres(?:ql)?://(?:[^@/?#]*@)?[^@/?#]*(?:/[^@?#]*)?(?:\?[^@#]*)?").fullmatch
+
+POSTGRES_FORM: Final = (
+    "is not of the form postgresql://USER@HOST:PORT/DATABASE?NAME=VALUE;"
+    " in a name or password, write @ as %40, / as %2F, ? as %3F, # as %23, % as %25, : as %3A"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +100,51 @@ class SqliteUrl:
         return f"sqlite:{self.path}"
 
 
-def _directory_url(value: object, info: ValidationInfo) -> SqliteUrl:
-    scheme, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+@dataclass(frozen=True, slots=True)
+class PostgresUrl:
+    """`postgresql://USER@HOST/DATABASE`: a directory in a database, as libpq reads such a URL.
+
+    As text it has no password, for logs and messages; `dsn` is all of it.
+    """
+
+    dsn: str = field(repr=False)
+
+    @property
+    def makes_sense(self) -> bool:
+        """Whether it can be read in one way only; else it should not even be shown."""
+        try:
+            urlsplit(self.dsn)
+        except ValueError:
+            return False
+        return _is_postgres_url(self.dsn) is not None
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.dsn)
+        login, at, place = parts.netloc.rpartition("@")
+        query = urlencode([(key, value) for key, value in parse_qsl(parts.query) if "password" not in key])
+        name = login.partition(":")[0]
+        return f"{parts.scheme}://{name}{at}{place}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _postgres_url(text: str) -> PostgresUrl:
+    url = PostgresUrl(text)
+    if not url.makes_sense:
+        raise ValueError(f"this {POSTGRES_FORM}")  # not the text itself: it may have a password in it
+    return url
+
+
+def _optional_postgres_url(value: object) -> PostgresUrl | None:
+    return None if value == "" else _postgres_url(value if isinstance(value, str) else "")
+
+
+def _directory_url(value: object, info: ValidationInfo) -> SqliteUrl | PostgresUrl:
+    text = value if isinstance(value, str) else ""
+    scheme, _, rest = text.partition(":")
+    if scheme == "sqlite" and rest:
+        return SqliteUrl(_site_path(rest, info))
     if scheme in {"postgresql", "postgres"}:
-        raise ValueError('the PostgreSQL directory is not in this release; write "sqlite:PATH"')
-    if scheme != "sqlite" or not rest:
-        raise ValueError(f'{value!r} names no directory; write "sqlite:PATH"')
-    return SqliteUrl(_site_path(rest, info))
+        return _postgres_url(text)
+    raise ValueError('this names no directory; write "sqlite:PATH" or "postgresql://USER@HOST/DATABASE"')
 
 
 SitePath = Annotated[Path, PlainValidator(_site_path), Spelling("path")]
@@ -102,4 +153,5 @@ OptionalListenAddress = Annotated[
     ListenAddress | None, PlainValidator(_optional_listen_address), Spelling("address, or `false`")
 ]
 LogDestination = Annotated[Path | Literal["stdout"], PlainValidator(_log_destination), Spelling('`"stdout"` or path')]
-DirectoryUrl = Annotated[SqliteUrl, PlainValidator(_directory_url), Spelling("URL")]
+OptionalPostgresUrl = Annotated[PostgresUrl | None, PlainValidator(_optional_postgres_url), Spelling("URL")]
+DirectoryUrl = Annotated[SqliteUrl | PostgresUrl, PlainValidator(_directory_url), Spelling("URL")]

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -16,6 +17,7 @@ from fastsmtp.config.model import MaildirSettings
 from fastsmtp.delivery.batch import Batcher, StoreCounts
 from fastsmtp.delivery.checkpointer import Checkpointer
 from fastsmtp.delivery.journal import Ring, lock
+from fastsmtp.delivery.quota import MaildirQuotas
 from fastsmtp.delivery.recovery import recover
 from fastsmtp.delivery.room import RoomWatch
 from fastsmtp.delivery.spool import SpoolFolder
@@ -28,7 +30,7 @@ from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.message import Message
 from fastsmtp.smtp.options import Room
 from fastsmtp.smtp.replies import NOBODY_TOOK_IT, STORE_MISCONFIGURED, STORE_TROUBLE, Reply
-from fastsmtp.smtp.transaction import Transaction
+from fastsmtp.smtp.transaction import Mailbox, Transaction
 from fastsmtp.stats import Stats
 
 __all__ = ["MaildirStore"]
@@ -66,12 +68,13 @@ class MaildirStore:
     """Puts messages into Maildirs below `root`, batch by batch, and answers when they are as safe as asked.
 
     Mailboxes are made on their first delivery. Nothing of a message that got a 4xx stays behind. `room` says what the
-    disk has room for, `spools` keeps large messages while they arrive.
+    disk has room for, `spools` keeps large messages while they arrive, `quotas` knows how full mailboxes are.
     """
 
     def __init__(self, settings: MaildirSettings, hostname: str, clock: Clock, stats: Stats) -> None:
         self.room = Room()
         self.spools = SpoolFolder(settings.root)
+        self.quotas = MaildirQuotas(clock, stats, settings.over_quota)
         self._settings = settings
         self._hostname = hostname
         self._clock = clock
@@ -99,6 +102,7 @@ class MaildirStore:
         root = _open_root(settings.root)
         self._resources.callback(os.close, root)
         self.spools.open()
+        self.quotas.open(root)
         ring = await asyncio.to_thread(self._open_journal)
         try:
             self._writer = MaildirWriter(root, _DURABILITY[settings.durability], ring)
@@ -145,6 +149,7 @@ class MaildirStore:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        await self.quotas.close()  # while the batcher still takes what waits there
         if self._batcher is not None:
             await self._batcher.close()
             self._batcher = None
@@ -154,14 +159,20 @@ class MaildirStore:
         self._resources.close()
 
     def store(self, transaction: Transaction) -> Reply | asyncio.Future[Reply]:
-        """One file for each distinct mailbox of the recipients. A recipient without a mailbox refuses the message."""
-        addresses: dict[tuple[str, str], Address] = {}
+        """One file for each distinct mailbox of the recipients.
+
+        A recipient without a mailbox refuses the message, and so does a mailbox over its quota.
+        """
+        mailboxes: dict[tuple[str, str], tuple[Mailbox, Address]] = {}
+        has_quotas = False
         for recipient in transaction.recipients:
             if not recipient.mailboxes:
                 return NOBODY_TOOK_IT
             for mailbox in recipient.mailboxes:
-                addresses.setdefault(mailbox[:2], recipient.address)
-        if not addresses:
+                mailboxes.setdefault(mailbox[:2], (mailbox, recipient.address))
+                if mailbox.quota_bytes is not None:
+                    has_quotas = True
+        if not mailboxes:
             return NOBODY_TOOK_IT
         if self.has_failed:
             return STORE_TROUBLE
@@ -176,16 +187,25 @@ class MaildirStore:
         copies = []
         total_size = 0
         try:
-            for (domain, user), address in addresses.items():
+            for mailbox, address in mailboxes.values():
                 head = top + trace.delivered_to(address)
                 size = len(head) + content_size
-                copies.append((domain.encode(), user.encode(), self._names.new(now, size), head))
+                copies.append((mailbox.domain.encode(), mailbox.user.encode(), self._names.new(now, size), head))
                 total_size += size
             delivery = _maildir.Delivery(copies, content, descriptor, spool_size)
         except ValueError as error:
             logger.error("%s not stored: mailbox: %s", transaction.id, error)  # noqa: TRY400 - no fault of the code
             return STORE_MISCONFIGURED
         item = Item(transaction.id, delivery, spool)
+        if not has_quotas:
+            return self._write(item, total_size)
+        sizes = [
+            (mailbox, len(head) + content_size)
+            for (mailbox, _), (*_, head) in zip(mailboxes.values(), copies, strict=True)
+        ]
+        return self.quotas.deliver(sizes, partial(self._write, item, total_size))
+
+    def _write(self, item: Item, total_size: int) -> Reply | asyncio.Future[Reply]:
         if not self._waits_for_disk:
             # There is no sync to share, and a thread would cost more than the few system calls.
             reply = self._writer.write_now(item)
@@ -193,7 +213,7 @@ class MaildirStore:
             return reply
         if self._batcher is None:
             raise RuntimeError("the store is not open")
-        return self._batcher.put(item, total_size, self._journal_bytes(delivery))
+        return self._batcher.put(item, total_size, self._journal_bytes(item.delivery))
 
     def _journal_bytes(self, delivery: _maildir.Delivery) -> int:
         """What the message takes in the journal: nothing, when it is too large for it."""

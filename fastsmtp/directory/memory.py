@@ -1,8 +1,9 @@
 """A directory in memory: for tests, for the test kit, and for sites that are written down in a program."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from fastsmtp.directory.lookup import Lookup, Row, Rules, is_mailbox_name
+from fastsmtp.directory.lookup import Rules, is_mailbox_name
+from fastsmtp.directory.resolve import CATCH_ALL, AliasRow, Question, Rows, UserRow, ask, resolve
 from fastsmtp.ports import Whereabouts
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 
@@ -19,7 +20,9 @@ class MemoryDirectory:
     def __init__(self, users: Iterable[str] = (), *, postmaster: Address | None = None, separator: str = "+") -> None:
         self._rules = Rules(postmaster, separator)
         self._active: dict[str, bool] = {}
-        self._users: dict[tuple[str, str], bool] = {}
+        self._users: dict[tuple[str, str], tuple[bool, int | None]] = {}
+        self._aliases: dict[tuple[str, str], list[str]] = {}
+        self._domain_aliases: dict[str, tuple[str, bool]] = {}
         for user in users:
             self.add_user(user)
 
@@ -28,18 +31,32 @@ class MemoryDirectory:
         self._active[canonical_domain(domain)] = is_active
 
     def remove_domain(self, domain: str) -> None:
-        """Forget a domain and its users. Raises KeyError when it is not there."""
+        """Forget a domain, its users and aliases. Raises KeyError when it is not there."""
         name = canonical_domain(domain)
         del self._active[name]
-        self._users = {key: can_receive for key, can_receive in self._users.items() if key[0] != name}
+        self._users = {key: user for key, user in self._users.items() if key[0] != name}
+        self._aliases = {key: targets for key, targets in self._aliases.items() if key[0] != name}
+        self._domain_aliases = {alias: real for alias, real in self._domain_aliases.items() if real[0] != name}
 
-    def add_user(self, address: str, *, can_receive: bool = True) -> None:
-        """Add a user, or change whether they can receive; a domain that is not there yet is added."""
+    def add_domain_alias(self, alias: str, domain: str, *, is_active: bool = True) -> None:
+        """Let mail for anybody at `alias` be mail for the same user at `domain`; while it is inactive, do not."""
+        self._domain_aliases[canonical_domain(alias)] = canonical_domain(domain), is_active
+
+    def add_alias(self, address: str, target: str) -> None:
+        """Let mail for this address go to the target, too; `*@domain` is the catch-all. Raises ValueError."""
+        local, _, domain = address.rpartition("@")
+        key = (canonical_domain(domain), CATCH_ALL) if local == CATCH_ALL else self._key(address)
+        parse_mailbox(target)
+        self._active.setdefault(key[0], True)
+        self._aliases.setdefault(key, []).append(target)
+
+    def add_user(self, address: str, *, can_receive: bool = True, quota_bytes: int | None = None) -> None:
+        """Add a user, or change what is said of them; a domain that is not there yet is added."""
         key = self._key(address)
         if not is_mailbox_name(key[1]):
             raise ValueError(f"{address}: the user name cannot be the name of a mailbox folder")
         self._active.setdefault(key[0], True)
-        self._users[key] = can_receive
+        self._users[key] = can_receive, quota_bytes
 
     def remove_user(self, address: str) -> None:
         """Forget a user. Raises KeyError when they are not there."""
@@ -47,8 +64,7 @@ class MemoryDirectory:
 
     def locate(self, address: Address) -> Whereabouts:
         """Where mail for this address goes."""
-        lookup = self._rules.lookup(address)
-        return lookup.answer(self._rows(lookup)) if isinstance(lookup, Lookup) else lookup
+        return ask(resolve(self._rules, address), self._rows)
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -61,12 +77,27 @@ class MemoryDirectory:
         mailbox = parse_mailbox(address)
         return mailbox.domain, mailbox.folded_local
 
-    def _rows(self, lookup: Lookup) -> Iterator[Row]:
-        for part in lookup.parts():
-            is_active = self._active.get(part.domain)
-            if is_active is None:
+    def _rows(self, question: Question) -> Rows:
+        homes = [(question.domain, True)]
+        if (alias := self._domain_aliases.get(question.domain)) is not None:
+            homes.append(alias)
+        users: list[UserRow] = []
+        aliases: list[AliasRow] = []
+        for domain, is_reachable in homes:
+            if domain not in self._active:
                 continue
-            yield part.domain, is_active, None, None
-            for name in part.names:
-                if (can_receive := self._users.get((part.domain, name))) is not None:
-                    yield part.domain, is_active, name, can_receive
+            is_active = self._active[domain] and is_reachable
+            users.append(UserRow(question.domain, domain, is_active))
+            if not is_active:
+                continue
+            users += [
+                UserRow(question.domain, domain, is_active, name, *user)
+                for name in question.names
+                if (user := self._users.get((domain, name))) is not None
+            ]
+            aliases += [
+                AliasRow(question.domain, domain, name, target)
+                for name in (*question.names, CATCH_ALL)
+                for target in self._aliases.get((domain, name), ())
+            ]
+        return Rows(users, aliases)

@@ -6,12 +6,16 @@ import math
 import os
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from fastsmtp.directory.lookup import Lookup, Row, Rules
+from fastsmtp.directory.layout import BASE_TABLES, OPTIONAL_TABLES, Layout, read_rows
+from fastsmtp.directory.lookup import Rules
+from fastsmtp.directory.queries import OwnQueries, own_rows
+from fastsmtp.directory.resolve import Question, Rows, ask, resolve
 from fastsmtp.errors import DirectoryError
 from fastsmtp.ports import Whereabouts
 from fastsmtp.smtp.address import Address
@@ -21,41 +25,8 @@ __all__ = ["BUSY_TIMEOUT_S", "SqliteDirectory", "is_locked"]
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a locked database is waited for, in seconds."""
 
-KNOWN_ENTRIES: Final = 10_000
-"""Answers that are kept until SQLite says that somebody has written: a look-up costs 49 us, an answer kept 2 us."""
-
-FRESH_S: Final = 0.005
-"""For how long nobody asks SQLite whether somebody has written (PRAGMA data_version costs 6 us), in seconds."""
-
 RECHECK_S: Final = 1.0
 """How long a file that was replaced goes unnoticed, in seconds: looking costs a fifth of a look-up."""
-
-# lower() folds ASCII only, as the unique indexes of schema/sqlite/base.sql do. The casts are for tables that somebody
-# declared without types. Parameters: the domain, and two user names.
-_PLAIN: Final = """
-SELECT CAST(d.domain_name AS TEXT), d.is_active, CAST(u.username AS TEXT), u.can_receive
-FROM domain AS d
-LEFT JOIN "user" AS u ON u.domain_id = d.domain_id AND lower(u.username) IN (?, ?)
-WHERE lower(d.domain_name) = ?
-"""
-
-# The same, and whatever has a name beyond ASCII: SQL knows neither its U-labels nor its normalization forms. Names
-# leave as bytes, since one that was stored in another encoding must not make the whole answer unreadable.
-_BEYOND_ASCII: Final = """
-WITH name (first, second, domain) AS (VALUES (?, ?, ?)),
-ours AS (
-    SELECT d.* FROM name JOIN domain AS d ON lower(d.domain_name) = name.domain
-    UNION ALL
-    SELECT * FROM domain WHERE domain_name GLOB '*[^ -~]*'
-)
-SELECT CAST(d.domain_name AS BLOB), d.is_active, CAST(u.username AS BLOB), u.can_receive
-FROM name JOIN ours AS d
-LEFT JOIN "user" AS u ON u.domain_id = d.domain_id AND lower(u.username) IN (name.first, name.second)
-UNION ALL
-SELECT CAST(d.domain_name AS BLOB), d.is_active, CAST(u.username AS BLOB), u.can_receive
-FROM ours AS d
-JOIN "user" AS u ON u.domain_id = d.domain_id AND u.username GLOB '*[^ -~]*'
-"""
 
 _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -66,30 +37,134 @@ def is_locked(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _LOCKED
 
 
-def _fetch(connection: sqlite3.Connection, lookup: Lookup) -> list[Row]:
-    rows: list[Row] = []
-    for part in lookup.parts():
-        first, second, *_ = (*part.names, None, None)
-        parameters = (first, second, part.domain)
-        if part.is_ascii:
-            rows += connection.execute(_PLAIN, parameters).fetchall()
-        else:
-            rows += map(_decode, connection.execute(_BEYOND_ASCII, parameters))
-    return rows
+def _trouble(path: Path, error: object) -> DirectoryError:
+    sentence = f"cannot read the directory {path}: {error}"
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DIRECTORY:
+        sentence += " (in WAL mode SQLite keeps two files beside it, so the folder must be writable)"
+    return DirectoryError(sentence)
 
 
-def _decode(row: tuple[bytes, int | None, bytes | None, int | None]) -> Row:
-    domain, is_active, username, can_receive = row
-    name = None if username is None else username.decode(errors="surrogateescape")
-    return domain.decode(errors="surrogateescape"), is_active, name, can_receive
+class _Reader(ABC):
+    """A connection that only reads, and how it answers questions; it waits `timeout_s` seconds for a lock.
+
+    Raises sqlite3.Error everywhere, and DirectoryError where the tables are not what they should be.
+    """
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        self._path = path
+        uri = f"{path.as_uri()}?mode=ro"
+        self.connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
+        # A name that was stored in another encoding must not make the whole answer unreadable.
+        self.connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
+        try:
+            # For a table without our index, scanning it is quicker than indexing it for a single question.
+            self.connection.execute("PRAGMA automatic_index = off")
+            self._data_version = self._pragma("data_version")
+            self._schema_version = self._pragma("schema_version")
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def fetch(self, question: Question) -> Rows:
+        """The rows that answer a question."""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Look at what can be asked."""
+
+    def notice(self) -> bool:
+        """Whether somebody has written since the last call; if they changed the tables, they are looked at anew."""
+        version = self._pragma("data_version")
+        if version == self._data_version:
+            return False
+        schema_version = self._pragma("schema_version")
+        if schema_version != self._schema_version:
+            self._prepare()
+            self._schema_version = schema_version
+        self._data_version = version
+        return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    def _pragma(self, name: str) -> int:
+        value: int = self.connection.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
+
+
+class _TableReader(_Reader):
+    """Asks tables: ours, by whatever names."""
+
+    def __init__(self, path: Path, timeout_s: float, layout: Layout) -> None:
+        self._layout = layout
+        super().__init__(path, timeout_s)
+
+    def fetch(self, question: Question) -> Rows:
+        first, second, *_ = (*question.names, None, None)
+        sql = self._plain if question.is_ascii else self._beyond_ascii
+        return read_rows(self.connection.execute(sql, (question.domain, first, second)))
+
+    def _prepare(self) -> None:
+        tables = [table for table in OPTIONAL_TABLES if self._exists(table)]
+        for table in (*BASE_TABLES, *tables):
+            try:
+                self.connection.execute(self._layout.probe(table))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # not what was asked is wrong, but the file
+                    raise
+                raise _trouble(self._path, self._layout.stranger(table, error)) from error
+        self._plain = self._layout.question_sql("sqlite", tables, is_ascii=True)
+        self._beyond_ascii = self._layout.question_sql("sqlite", tables, is_ascii=False)
+
+    def _exists(self, table: str) -> bool:
+        *_, name = self._layout.name(table)
+        return bool(name and self.connection.execute("SELECT 1 FROM pragma_table_info(?)", (name,)).fetchall())
+
+
+class _QueryReader(_Reader):
+    """Asks the operator's own queries."""
+
+    def __init__(self, path: Path, timeout_s: float, queries: OwnQueries) -> None:
+        self._queries = queries
+        super().__init__(path, timeout_s)
+
+    def fetch(self, question: Question) -> Rows:
+        domain = self._ask("domain", domain=question.domain).fetchall()
+        if not domain:
+            return Rows()
+        users: dict[str, tuple[object, ...]] = {}
+        for name in question.names:
+            if rows := self._ask("recipient", local=name, domain=question.domain).fetchall():
+                users[name] = rows[0]
+                break
+        return own_rows(question, domain[0], users)
+
+    def _prepare(self) -> None:
+        asked = (
+            self._ask("domain", domain="directory.invalid"),
+            self._ask("recipient", local="postmaster", domain="directory.invalid"),
+        )
+        self._queries.check_columns(*(len(cursor.description or ()) for cursor in asked))
+
+    def _ask(self, query: Literal["domain", "recipient"], **parameters: str) -> sqlite3.Cursor:
+        try:
+            return self.connection.execute(getattr(self._queries, query), parameters)
+        except sqlite3.Error as error:
+            # ProgrammingError is the module's own, for parameters that there are not.
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
+                raise
+            raise _trouble(self._path, f"directory.queries.{query}: {error}") from error
 
 
 class SqliteDirectory:
     """Answers at once, from an indexed read; only a locked database makes it an awaitable.
 
     `postmaster` gets the mail for postmaster where a domain has no such user; `separator` ends the user name before a
-    tag ("" for no tags); `busy_timeout_s` is how many seconds a locked database is waited for, `recheck_s` after how
-    many it is looked whether the file was replaced, `fresh_s` whether it was written to.
+    tag ("" for no tags); `layout` says what to ask; `busy_timeout_s` is how many seconds a locked database is waited
+    for, `recheck_s` after how many it is looked whether the file was replaced.
     """
 
     def __init__(
@@ -98,22 +173,20 @@ class SqliteDirectory:
         *,
         postmaster: Address | None = None,
         separator: str = "+",
+        layout: Layout | OwnQueries | None = None,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         recheck_s: float = RECHECK_S,
-        fresh_s: float = FRESH_S,
     ) -> None:
         self._path = path.absolute()
         self._name = str(self._path)
-        self._recheck_s = recheck_s
-        self._fresh_s = fresh_s
-        self._asked_version_at = -math.inf
-        self._checked_at = -math.inf
         self._rules = Rules(postmaster, separator)
+        self._layout = layout or Layout()
         self._busy_timeout_s = busy_timeout_s
-        self._connection: sqlite3.Connection | None = None
+        self._recheck_s = recheck_s
+        self._checked_at = -math.inf
+        self._reader: _Reader | None = None
         self._file: tuple[int, int] | None = None
-        self._known: dict[Address, Whereabouts] = {}
-        self._version: int | None = None
+        self._has_news = False
         # One thread is enough: everybody in it waits for the same lock.
         self._waiter = ThreadPoolExecutor(1, "directory")
 
@@ -134,76 +207,67 @@ class SqliteDirectory:
         Raises DirectoryError when the database cannot be read; the next call opens it anew.
         """
         try:
-            connection = self._connect()
-            if len(self._known) == KNOWN_ENTRIES or self._is_changed(connection):
-                self._known.clear()
-            if (answer := self._known.get(address)) is None:
-                answer = self._known[address] = self._ask(connection, address)
+            return ask(resolve(self._rules, address), self._connect().fetch)
         except sqlite3.Error as error:
-            lookup = self._rules.lookup(address)
-            if is_locked(error) and isinstance(lookup, Lookup):
+            if is_locked(error):
                 deadline = time.monotonic() + self._busy_timeout_s
-                return asyncio.get_running_loop().run_in_executor(self._waiter, self._wait_and_locate, lookup, deadline)
+                return asyncio.get_running_loop().run_in_executor(
+                    self._waiter, self._wait_and_locate, address, deadline
+                )
             self._disconnect()
-            raise self._trouble(error) from error
-        return answer
+            raise _trouble(self._path, error) from error
 
-    def _is_changed(self, connection: sqlite3.Connection) -> bool:
-        """Whether somebody has written since we looked last; we look at most once in `fresh_s`."""
-        now = time.monotonic()
-        if now - self._asked_version_at < self._fresh_s:
+    def is_changed(self) -> bool:
+        """Whether an answer may be another one since the last call (also the first time); costs 6 us.
+
+        While the file cannot be read, nothing is known to have changed: the next `locate` says what is wrong with it.
+        """
+        try:
+            if self._connect().notice():
+                self._has_news = True
+        except DirectoryError:
             return False
-        self._asked_version_at = now
-        before = self._version
-        (self._version,) = connection.execute("PRAGMA data_version").fetchone()
-        return before != self._version
+        except sqlite3.Error as error:
+            if not is_locked(error):
+                self._disconnect()
+            return False
+        has_news, self._has_news = self._has_news, False
+        return has_news
 
-    def _ask(self, connection: sqlite3.Connection, address: Address) -> Whereabouts:
-        lookup = self._rules.lookup(address)
-        return lookup.answer(_fetch(connection, lookup)) if isinstance(lookup, Lookup) else lookup
-
-    def _wait_and_locate(self, lookup: Lookup, deadline: float) -> Whereabouts:
+    def _wait_and_locate(self, address: Address, deadline: float) -> Whereabouts:
         """In the thread: SQLite itself tries until the lock is gone or `deadline` (monotonic seconds) is past."""
         try:
-            with closing(self._new_connection(max(0.0, deadline - time.monotonic()))) as connection:
-                return lookup.answer(_fetch(connection, lookup))
+            with closing(self._new_reader(max(0.0, deadline - time.monotonic()))) as reader:
+                return ask(resolve(self._rules, address), reader.fetch)
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise _trouble(self._path, error) from error
 
-    def _connect(self) -> sqlite3.Connection:
-        """The connection to the file that is at the path now; SQLite would go on reading one that was replaced."""
+    def _connect(self) -> _Reader:
+        """The reader of the file that is at the path now; SQLite would go on reading one that was replaced."""
         now = time.monotonic()
-        if self._connection is not None and now - self._checked_at < self._recheck_s:
-            return self._connection
+        if self._reader is not None and now - self._checked_at < self._recheck_s:
+            return self._reader
         self._checked_at = now
         try:
             status = os.stat(self._name)  # noqa: PTH116 - the path object costs as much again
         except OSError as error:
             self._disconnect()
-            raise self._trouble(error) from error
+            raise _trouble(self._path, error) from error
         file = status.st_dev, status.st_ino
-        if self._connection is None or file != self._file:
+        if self._reader is None or file != self._file:
             self._disconnect()
-            self._connection, self._file = self._new_connection(timeout_s=0), file
-        return self._connection
+            self._reader, self._file = self._new_reader(timeout_s=0), file
+            self._has_news = True
+        elif self._reader.notice():
+            self._has_news = True
+        return self._reader
 
-    def _new_connection(self, timeout_s: float) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{self._path.as_uri()}?mode=ro", uri=True, timeout=timeout_s, isolation_level=None
-        )
-        # For a table without our index, scanning it is quicker than indexing it for a single question.
-        connection.execute("PRAGMA automatic_index = off")
-        return connection
+    def _new_reader(self, timeout_s: float) -> _Reader:
+        if isinstance(self._layout, OwnQueries):
+            return _QueryReader(self._path, timeout_s, self._layout)
+        return _TableReader(self._path, timeout_s, self._layout)
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-            self._known.clear()
-            self._asked_version_at = -math.inf
-
-    def _trouble(self, error: Exception) -> DirectoryError:
-        sentence = f"cannot read the directory {self._path}: {error}"
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DIRECTORY:
-            sentence += " (in WAL mode SQLite keeps two files beside it, so the folder must be writable)"
-        return DirectoryError(sentence)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

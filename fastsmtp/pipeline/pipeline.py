@@ -4,12 +4,12 @@ import logging
 from collections.abc import Awaitable, Mapping
 from typing import Final
 
-from fastsmtp.errors import DirectoryError
+from fastsmtp.errors import DirectoryAwayError, DirectoryError
 from fastsmtp.pipeline.chain import Chain, Decision
 from fastsmtp.plugin import Address, Connection, Recipient, Reply, Stage, Transaction
-from fastsmtp.ports import Directory, Elsewhere, Found, MessageStore, NoDomain, NoUser, Whereabouts
+from fastsmtp.ports import Directory, Elsewhere, Found, MessageStore, NoDomain, NoUser, Quotas, Whereabouts
 from fastsmtp.smtp.effects import Answer, Ask, VerbLine
-from fastsmtp.smtp.replies import FORWARDING_REFUSED, LOCAL_TROUBLE, RECIPIENT_OK, RELAYING_DENIED, USER_UNKNOWN
+from fastsmtp.smtp.replies import DIRECTORY_TROUBLE, FORWARDING_REFUSED, RECIPIENT_OK, RELAYING_DENIED, USER_UNKNOWN
 from fastsmtp.stats import Stats
 
 __all__ = ["Pipeline"]
@@ -32,12 +32,18 @@ LOOKUPS: Final = ("found", "no_user", "no_domain", "elsewhere", "trouble")
 
 
 class Pipeline:
-    """One per worker. `answer` returns the answer where it is known, and an awaitable where somebody has to wait."""
+    """One per worker. `answer` returns the answer where it is known, and an awaitable where somebody has to wait.
 
-    def __init__(self, chain: Chain, directory: Directory, store: MessageStore, stats: Stats) -> None:
+    Without `quotas` nothing is refused at RCPT because a mailbox is full; the store may do so at the end.
+    """
+
+    def __init__(
+        self, chain: Chain, directory: Directory, store: MessageStore, stats: Stats, quotas: Quotas | None = None
+    ) -> None:
         self._chain = chain
         self._directory = directory
         self._store = store
+        self._quotas = quotas
         self._cells = stats.cells
         family = stats.counter(
             "fastsmtp_lookups_total", "Recipients looked up in the directory, by what it said.", result=LOOKUPS
@@ -133,7 +139,7 @@ class Pipeline:
         except DirectoryError as error:
             return self._trouble(transaction, recipient, error)
         if isinstance(whereabouts, _WHEREABOUTS):
-            return self._located(recipient, accepted, whereabouts)
+            return self._located(transaction, recipient, accepted, whereabouts)
         return self._locate_later(transaction, recipient, accepted, whereabouts)
 
     async def _locate_later(
@@ -143,21 +149,43 @@ class Pipeline:
             whereabouts = await pending
         except DirectoryError as error:
             return self._trouble(transaction, recipient, error)
-        return self._located(recipient, accepted, whereabouts)
+        answer = self._located(transaction, recipient, accepted, whereabouts)
+        return await answer if isinstance(answer, Awaitable) else answer
 
-    def _located(self, recipient: Address, accepted: Reply | None, whereabouts: Whereabouts) -> Answer:
+    def _located(
+        self, transaction: Transaction, recipient: Address, accepted: Reply | None, whereabouts: Whereabouts
+    ) -> Answer | Awaitable[Answer]:
         if isinstance(whereabouts, Found):
             self._cells[self._lookups["found"]] += 1
-            return Recipient(recipient, whereabouts.mailboxes, accepted or RECIPIENT_OK)
+            found = Recipient(recipient, whereabouts.mailboxes, accepted or RECIPIENT_OK)
+            for mailbox in whereabouts.mailboxes:
+                if mailbox.quota_bytes is not None:
+                    return self._admit(found, transaction.declared_size)
+            return found
         result, refusal = _REFUSALS[type(whereabouts)]
         self._cells[self._lookups[result]] += 1
         return refusal if accepted is None else Recipient(recipient, (), accepted)
 
+    def _admit(self, found: Recipient, size: int | None) -> Answer | Awaitable[Answer]:
+        """The recipient, unless a mailbox is too full for so many octets."""
+        if self._quotas is None:
+            return found
+        refusal = self._quotas.admits(found.mailboxes, size)
+        if refusal is None:
+            return found
+        return refusal if isinstance(refusal, Reply) else self._admit_later(found, refusal)
+
+    async def _admit_later(self, found: Recipient, pending: Awaitable[Reply | None]) -> Answer:
+        refusal = await pending
+        return found if refusal is None else refusal
+
     def _trouble(self, transaction: Transaction, recipient: Address, error: DirectoryError) -> Reply:
         """Nobody knows: the client shall come again, and an operator shall hear of it."""
         self._cells[self._lookups["trouble"]] += 1
-        _log.error("directory trouble", extra={"id": transaction.id, "recipient": str(recipient), "error": str(error)})
-        return LOCAL_TROUBLE
+        if not isinstance(error, DirectoryAwayError):  # of which the log has heard when it began
+            facts = {"id": transaction.id, "recipient": str(recipient), "error": str(error)}
+            _log.error("directory trouble", extra=facts)
+        return DIRECTORY_TROUBLE
 
     # --- the end of the message --------------------------------------------------------------------------------------
 

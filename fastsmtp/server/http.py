@@ -1,4 +1,4 @@
-"""The HTTP side: /metrics for Prometheus, /healthz for whoever sends traffic."""
+"""The HTTP side: /metrics for Prometheus, /healthz for whoever restarts us, /readyz for whoever sends traffic."""
 
 import os
 from collections.abc import Callable
@@ -18,12 +18,23 @@ _SHUTDOWN_S: Final = 1.0
 
 
 class MetricsServer:
-    """Serves the registry on one address; healthy while `ailment()` is an empty text."""
+    """Serves the registry on one address.
 
-    def __init__(self, listen: ListenAddress, registry: CollectorRegistry, *, ailment: Callable[[], str]) -> None:
+    Healthy while `ailment()` is an empty text, ready while `weakness()` is.
+    """
+
+    def __init__(
+        self,
+        listen: ListenAddress,
+        registry: CollectorRegistry,
+        *,
+        ailment: Callable[[], str],
+        weakness: Callable[[], str],
+    ) -> None:
         self._listen = listen
         self._registry = registry
         self._ailment = ailment
+        self._weakness = weakness
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -31,6 +42,7 @@ class MetricsServer:
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._health)
+        application.router.add_get("/readyz", self._readiness)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
         try:
@@ -61,6 +73,11 @@ class MetricsServer:
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
     async def _health(self, _request: web.Request) -> web.Response:
-        if ailment := self._ailment():
-            return web.Response(text=f"{ailment}\n", status=503)
-        return web.Response(text="ok\n")
+        return _verdict(self._ailment())
+
+    async def _readiness(self, _request: web.Request) -> web.Response:
+        return _verdict(self._weakness())
+
+
+def _verdict(problem: str) -> web.Response:
+    return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)

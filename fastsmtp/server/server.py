@@ -16,7 +16,7 @@ import uvloop
 from fastsmtp import __version__
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.maildir import MaildirStore
-from fastsmtp.directory.sqlite import SqliteDirectory
+from fastsmtp.directory.backend import cached_directory
 from fastsmtp.errors import DirectoryError, StartError
 from fastsmtp.log import LineLog, LogHandler
 from fastsmtp.metrics import build_registry
@@ -24,7 +24,6 @@ from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import Services
-from fastsmtp.ports import Directory
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import Deadlines
@@ -80,19 +79,19 @@ class Server:
     """One worker: everything between its sockets and its disks."""
 
     def __init__(self, settings: Settings, log: LineLog) -> None:
-        """Raises PluginLoadError."""
+        """Raises ConfigurationError."""
         self._settings = settings
         self.stats = Stats()
         self._clock = SystemClock()
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
-        self._directory: Directory = SqliteDirectory(
-            settings.directory.url.path,
-            postmaster=settings.postmaster,
-            separator=settings.directory.subaddress_separator,
-        )
+        self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
         self.pipeline = Pipeline(
-            Chain(self._plugins, self.stats, self._clock), self._directory, self._store, self.stats
+            Chain(self._plugins, self.stats, self._clock),
+            self._directory,
+            self._store,
+            self.stats,
+            self._store.quotas,
         )
         self._open: set[ConnectionProtocol] = set()
         loop = asyncio.get_running_loop()
@@ -179,6 +178,12 @@ class Server:
             return "draining"
         return "the disk has failed; see the log" if self._store.has_failed else ""
 
+    def _weakness(self) -> str:
+        """Why others should be sent mail first; empty when all is well."""
+        if ailment := self._ailment():
+            return ailment
+        return "degraded: the directory is away, known recipients only" if self._directory.is_degraded else ""
+
     async def _start_plugins(self) -> None:
         services = Services(self._directory, self._clock)
         for loaded in self._plugins:
@@ -192,7 +197,9 @@ class Server:
         listen = self._settings.metrics.listen
         if listen is None:
             return None
-        self._metrics = MetricsServer(listen, build_registry(self.stats), ailment=self._ailment)
+        self._metrics = MetricsServer(
+            listen, build_registry(self.stats), ailment=self._ailment, weakness=self._weakness
+        )
         await self._metrics.start()
         return self._metrics.address
 

@@ -147,6 +147,7 @@ USER_UNKNOWN: Final = Reply(550, "5.1.1", "No such user here")
 FORWARDING_REFUSED: Final = Reply(550, "5.4.4", "This address leads to another server, and nothing is sent on here")
 RELAYING_DENIED: Final = Reply(550, "5.7.1", "Relaying denied")
 LOCAL_TROUBLE: Final = Reply(451, "4.3.0", "Trouble on our side, try again later")  # never the text of an exception
+DIRECTORY_TROUBLE: Final = Reply(451, "4.4.3", "Cannot look up recipients now, try again later")
 NOBODY_TOOK_IT: Final = Reply(451, "4.3.5", "Nobody here takes this message; try again later")
 
 # Storing: every one says that nothing was kept
@@ -154,3 +155,4 @@ STORE_TROUBLE: Final = Reply(451, "4.3.0", "Could not store the message, try aga
 STORE_MISCONFIGURED: Final = Reply(451, "4.3.5", "The mail store is not set up right, try again later")
 STORE_FULL: Final = Reply(452, "4.3.1", "Not enough space, try again later")
 MAILBOX_FULL: Final = Reply(452, "4.2.2", "Mailbox full, try again later")
+MAILBOX_FULL_FOR_GOOD: Final = Reply(552, "5.2.2", "Mailbox is over its quota")

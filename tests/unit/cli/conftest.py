@@ -1,8 +1,9 @@
-"""A site for every test that wants one, and the command."""
+"""A site for every test that wants one, in either database, and the command."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import postgres
 import pytest
 from click.testing import CliRunner, Result
 
@@ -16,8 +17,8 @@ def fastsmtp(monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command, in this process; an error that it does not translate fails the test."""
     monkeypatch.delenv("FASTSMTP_CONFIG", raising=False)
 
-    def run(*arguments: object) -> Result:
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    def run(*arguments: object, stdin: str | bytes | None = None) -> Result:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
@@ -32,3 +33,16 @@ def site(fastsmtp: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     configuration = tmp_path / "site" / "fastsmtp.toml"
     monkeypatch.setenv("FASTSMTP_CONFIG", str(configuration))
     return configuration
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_site(request: pytest.FixtureRequest, fastsmtp: Command, site: Path) -> Path:
+    """The same, also with its directory in PostgreSQL."""
+    if request.param == "postgres":
+        url = postgres.shared_server().new_database()
+        (site.parent / "directory.db").unlink()
+        site.write_text(site.read_text().replace("sqlite:directory.db", url))
+        assert fastsmtp("db", "migrate").exit_code == 0
+        assert fastsmtp("domain", "add", "example.org").exit_code == 0
+        assert fastsmtp("user", "add", "postmaster@example.org").exit_code == 0
+    return site

@@ -13,7 +13,7 @@ def test_a_new_site_is_in_order(fastsmtp: Command, site: Path) -> None:
     assert result.stdout.splitlines() == [
         f"configuration  ok  {site}",
         "plugins        ok  none",
-        f"directory      ok  {site.parent / 'directory.db'}, active domains: 1",
+        f"directory      ok  sqlite:{site.parent / 'directory.db'}, active domains: 1",
         f"mail root      ok  {site.parent / 'mail'}",
         f"journal        ok  {site.parent / 'journal'} will be made",
     ]

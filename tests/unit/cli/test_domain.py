@@ -6,9 +6,10 @@ import pytest
 from click.testing import Result
 
 Command = Callable[..., Result]
-pytestmark = pytest.mark.usefixtures("site")
+in_both_databases = pytest.mark.usefixtures("any_site")
 
 
+@in_both_databases
 def test_add_list_and_remove(fastsmtp: Command) -> None:
     assert fastsmtp("domain", "add", "Example.net", "bücher.example").exit_code == 0
     assert fastsmtp("domain", "list").stdout.splitlines() == [
@@ -23,6 +24,7 @@ def test_add_list_and_remove(fastsmtp: Command) -> None:
     ]
 
 
+@in_both_databases
 def test_disable_and_enable(fastsmtp: Command) -> None:
     assert fastsmtp("domain", "disable", "example.org").stdout == "example.org is disabled\n"
     assert fastsmtp("domain", "list").stdout == "example.org  no  1\n"
@@ -30,6 +32,7 @@ def test_disable_and_enable(fastsmtp: Command) -> None:
     assert fastsmtp("domain", "list").stdout == "example.org  yes  1\n"
 
 
+@in_both_databases
 def test_a_domain_with_users_is_removed_by_force_only(fastsmtp: Command) -> None:
     result = fastsmtp("domain", "remove", "example.org")
     assert (result.exit_code, result.stderr) == (1, "error: the domain example.org still has users: 1\n")
@@ -48,11 +51,37 @@ def test_a_domain_with_users_is_removed_by_force_only(fastsmtp: Command) -> None
         (["rename", "example.org"], 2, "No such command 'rename'"),
     ],
 )
+@pytest.mark.usefixtures("site")
 def test_errors(fastsmtp: Command, arguments: list[str], exit_code: int, sentence: str) -> None:
     result = fastsmtp("domain", *arguments)
 
     assert result.exit_code == exit_code
     assert sentence in result.stderr
+
+
+@in_both_databases
+def test_other_names(fastsmtp: Command) -> None:
+    result = fastsmtp("domain", "alias", "add", "Example.net", "example.org")
+    assert result.stdout == "example.net is another name of example.org now\n"
+    fastsmtp("domain", "alias", "add", "bücher.example", "example.org")
+    assert fastsmtp("domain", "alias", "list").stdout.splitlines() == [
+        "example.net            example.org",
+        "xn--bcher-kva.example  example.org",
+    ]
+    assert fastsmtp("domain", "alias", "remove", "bücher.example").stdout == "bücher.example is removed\n"
+    assert json.loads(fastsmtp("domain", "alias", "list", "--json").stdout) == [
+        {"name": "example.net", "domain": "example.org"}
+    ]
+    result = fastsmtp("user", "add", "alice@example.net")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "error: the domain example.net is not in the directory; it is another name of example.org, use that\n",
+    )
+    fastsmtp("domain", "alias", "remove", "example.net")
+    assert fastsmtp("domain", "alias", "list").stdout == (
+        "No other names yet: fastsmtp domain alias add ALIAS DOMAIN\n"
+    )
+    assert fastsmtp("domain", "alias", "remove", "example.net").exit_code == 1
 
 
 def test_a_directory_that_cannot_be_opened(fastsmtp: Command, site: Path) -> None:

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from fastsmtp.cli.admin import open_admin
 from fastsmtp.cli.site import create_site, demo_site
 from fastsmtp.config.load import load
-from fastsmtp.directory.admin import BadAddressError, SqliteAdmin
+from fastsmtp.directory.admin import BadAddressError
 
 
 def test_the_demo_site_is_made_once(tmp_path: Path) -> None:
@@ -13,7 +14,7 @@ def test_the_demo_site_is_made_once(tmp_path: Path) -> None:
 
     assert [str(address) for address in settings.listen.smtp] == ["127.0.0.1:2525"]
     assert str(settings.metrics.listen) == "127.0.0.1:9125"
-    with SqliteAdmin(settings.directory.url.path) as admin:
+    with open_admin(configuration) as admin:
         assert [row.name for row in admin.list_users("example.test")] == ["alice", "bob", "carol", "postmaster"]
 
     configuration.write_text(configuration.read_text().replace("2525", "2526"))

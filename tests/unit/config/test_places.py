@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmtp.config.places import ListenAddress, parse_listen_address
+from fastsmtp.config.places import ListenAddress, PostgresUrl, parse_listen_address
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,20 @@ def test_text_is_an_address_or_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert parse_listen_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://mail@db.example/mail", "postgresql://mail@db.example/mail"),
+        ("postgresql://mail:secret@db.example:5433/mail", "postgresql://mail@db.example:5433/mail"),
+        ("postgres://mail:se:cret@db/mail?sslmode=require", "postgres://mail@db/mail?sslmode=require"),
+        ("postgresql:///mail?host=/run&password=secret&user=u", "postgresql:///mail?host=%2Frun&user=u"),
+        ("postgresql://db/mail?sslpassword=secret", "postgresql://db/mail"),
+    ],
+)
+def test_a_database_url_is_shown_without_its_password(dsn: str, shown: str) -> None:
+    url = PostgresUrl(dsn)
+    assert str(url) == shown
+    assert "secret" not in repr(url)
+    assert url.dsn == dsn

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from fastsmtp.config.model import MaildirSettings
 from fastsmtp.delivery.maildir import MaildirStore
+from fastsmtp.delivery.quota import OverQuota
 from fastsmtp.errors import StartError
 from fastsmtp.ports import MessageStore
 from fastsmtp.smtp.address import NULL_SENDER, Address, parse_mailbox
-from fastsmtp.smtp.replies import NOBODY_TOOK_IT, STORE_MISCONFIGURED, Reply
+from fastsmtp.smtp.replies import MAILBOX_FULL, MAILBOX_FULL_FOR_GOOD, NOBODY_TOOK_IT, STORE_MISCONFIGURED, Reply
 from fastsmtp.smtp.transaction import Connection, Hello, Mailbox, Recipient, Transaction
 from fastsmtp.stats import Stats
 
@@ -65,7 +66,11 @@ def transaction(
 
 
 def make_store(
-    root: Path, durability: Durability, hostname: str = "mx.example.test", stats: Stats | None = None
+    root: Path,
+    durability: Durability,
+    hostname: str = "mx.example.test",
+    stats: Stats | None = None,
+    over_quota: OverQuota = "defer",
 ) -> MaildirStore:
     settings = MaildirSettings.model_validate(
         {
@@ -74,6 +79,7 @@ def make_store(
             "journal": f"{root}.journal",
             "journal_size": "1MiB",
             "journal_limit": "16KiB",
+            "over_quota": over_quota,
         },
         context={"base": root},
     )
@@ -291,3 +297,77 @@ def test_it_can_be_closed_twice_and_opened_again(durability: Durability, tmp_pat
 
     asyncio.run(main())
     assert len(mailbox(tmp_path, "alice")) == 2
+
+
+# --- quotas -----------------------------------------------------------------------------------------------------------
+
+
+def limited(*users: tuple[str, int | None], body: bytes = b"body\n") -> Transaction:
+    """A message to users of example.test with these quotas."""
+    subject = transaction(body=[body])
+    subject.recipients = [
+        Recipient(parse_mailbox(f"{user}@example.test"), (Mailbox("example.test", user, quota),))
+        for user, quota in users
+    ]
+    return subject
+
+
+async def answer_of(store: MaildirStore, subject: Transaction) -> Reply:
+    answer = store.store(subject)
+    return await answer if isinstance(answer, Awaitable) else answer
+
+
+@pytest.mark.parametrize("durability", ["journal", "fsync", "none"])
+@pytest.mark.parametrize(("over_quota", "refusal"), [("defer", MAILBOX_FULL), ("reject", MAILBOX_FULL_FOR_GOOD)])
+def test_a_mailbox_takes_what_fits_into_its_quota(
+    tmp_path: Path, durability: Durability, over_quota: OverQuota, refusal: Reply
+) -> None:
+    deliver(tmp_path / "measured", limited(("alice", None)))
+    [copy] = mailbox(tmp_path / "measured", "alice")
+    quota = 3 * len(copy)
+
+    async def main() -> list[Reply]:
+        store = make_store(tmp_path / "mail", durability, over_quota=over_quota)
+        await store.open()
+        replies = [await answer_of(store, limited(("alice", quota))) for _ in range(4)]
+        replies.append(await answer_of(store, limited(("alice", quota), ("bob", quota))))
+        await store.close()
+        return replies
+
+    stored = Reply(250, "2.0.0", "stored as T1")
+    assert asyncio.run(main()) == [stored, stored, stored, refusal, MAILBOX_FULL]
+    assert len(mailbox(tmp_path / "mail", "alice")) == 3
+    assert not (tmp_path / "mail" / "example.test" / "bob").exists()
+    counted = (tmp_path / "mail" / "example.test" / "alice" / "maildirsize").read_text()
+    # The first message made the mailbox, the second one counted it.
+    assert counted == f"{quota}S\n{len(copy)} 1\n{len(copy)} 1\n{len(copy)} 1\n"
+
+
+def test_without_a_quota_there_is_no_file(tmp_path: Path) -> None:
+    deliver(tmp_path, limited(("alice", None)), limited(("alice", None)), limited(("alice", None), ("bob", 10_000)))
+    assert len(mailbox(tmp_path, "alice")) == 3
+    assert list(tmp_path.rglob("maildirsize")) == []
+
+
+@pytest.mark.parametrize("durability", ["journal", "fsync", "none"])
+def test_closing_finishes_what_waits_for_a_count(tmp_path: Path, durability: Durability) -> None:
+    deliver(tmp_path, limited(("alice", None)))
+
+    async def main() -> None:
+        store = make_store(tmp_path, durability)
+        await store.open()
+        answers = [store.store(limited(("alice", 10_000))) for _ in range(3)]
+        await store.close()
+        assert [answer.result().code for answer in answers if isinstance(answer, asyncio.Future)] == [250, 250, 250]
+
+    asyncio.run(main())
+    lines = (tmp_path / "example.test" / "alice" / "maildirsize").read_text().splitlines()
+    sizes = [len(copy) for copy in mailbox(tmp_path, "alice")]
+    assert lines == ["10000S", *(f"{size} 1" for size in sizes)]
+    assert len(sizes) == 4
+
+
+def test_a_name_that_is_no_folder_is_no_question_of_quota(tmp_path: Path) -> None:
+    subject = limited(("alice", 10_000))
+    subject.recipients[0].mailboxes = (Mailbox("..", "x", 10_000),)
+    assert deliver(tmp_path / "mail", subject) == [STORE_MISCONFIGURED]

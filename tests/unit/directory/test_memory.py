@@ -3,7 +3,7 @@
 import pytest
 
 from fastsmtp.directory.memory import MemoryDirectory
-from fastsmtp.ports import Found, Mailbox, NoDomain, NoUser
+from fastsmtp.ports import Elsewhere, Found, Mailbox, NoDomain, NoUser
 from fastsmtp.smtp.address import Address
 
 JOE = Address("joe", "example.test")
@@ -50,3 +50,45 @@ def test_removing() -> None:
 def test_what_is_no_mailbox(address: str) -> None:
     with pytest.raises(ValueError, match=r"user@domain|mailbox"):
         MemoryDirectory([address])
+
+
+def test_aliases() -> None:
+    directory = MemoryDirectory(["joe@example.test"])
+    directory.add_alias("Team@B\u00fccher.test", "Joe@example.test")
+    directory.add_alias("*@b\u00fccher.test", "ann@far.test")
+    assert directory.locate(Address("team", "xn--bcher-kva.test")) == Found((Mailbox("example.test", "joe"),))
+    assert directory.locate(Address("anybody", "xn--bcher-kva.test")) == Elsewhere(("ann@far.test",))
+    directory.add_user("team@b\u00fccher.test", quota_bytes=7)
+    mailbox = Mailbox("xn--bcher-kva.test", "team", 7)
+    assert directory.locate(Address("team", "xn--bcher-kva.test")) == Found((mailbox,))
+
+
+def test_domain_aliases() -> None:
+    directory = MemoryDirectory(["joe@example.test"])
+    directory.add_domain_alias("Second.test", "Example.test")
+    assert directory.locate(Address("joe", "second.test")) == Found((Mailbox("example.test", "joe"),))
+    directory.add_domain_alias("second.test", "example.test", is_active=False)
+    assert directory.locate(Address("joe", "second.test")) == NoDomain()
+    directory.add_domain_alias("third.test", "nowhere.test")
+    assert directory.locate(Address("joe", "third.test")) == NoDomain()
+
+
+def test_a_domain_takes_its_aliases_along() -> None:
+    directory = MemoryDirectory(["joe@example.test", "ann@other.test"])
+    directory.add_alias("team@example.test", "ann@other.test")
+    directory.add_alias("team@other.test", "ann@other.test")
+    directory.add_domain_alias("second.test", "example.test")
+    directory.add_domain_alias("third.test", "other.test")
+    directory.remove_domain("example.test")
+    directory.add_domain("example.test")
+    assert directory.locate(Address("team", "example.test")) == NoUser()
+    assert directory.locate(Address("joe", "second.test")) == NoDomain()
+    assert directory.locate(Address("team", "third.test")) == Found((Mailbox("other.test", "ann"),))
+
+
+@pytest.mark.parametrize(
+    ("alias", "target"), [("team@example.test", "joe"), ("team", "joe@example.test"), ("*@a b", "joe@example.test")]
+)
+def test_what_is_no_alias(alias: str, target: str) -> None:
+    with pytest.raises(ValueError, match=r"user@domain|domain name"):
+        MemoryDirectory().add_alias(alias, target)

@@ -1,12 +1,18 @@
 """Plugins first, then the directory at RCPT and the store at the end."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from fastsmtp.config.model import MaildirSettings
+from fastsmtp.delivery.maildir import MaildirStore
+from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.errors import DirectoryError
+from fastsmtp.pipeline.chain import Chain
+from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import (
     Address,
     Connection,
@@ -22,8 +28,10 @@ from fastsmtp.plugin import (
     Transaction,
     accept,
 )
-from fastsmtp.ports import Elsewhere, Found, Mailbox, NoDomain, NoUser, Whereabouts
-from fastsmtp.testing import Site
+from fastsmtp.ports import Elsewhere, Found, Mailbox, NoDomain, NoUser, Quotas, Whereabouts
+from fastsmtp.smtp.replies import MAILBOX_FULL
+from fastsmtp.stats import Stats
+from fastsmtp.testing import SettableClock, Site
 
 MESSAGE = b"Subject: hi\n\nHello\n"
 
@@ -215,7 +223,7 @@ def test_an_accepted_recipient_whom_nobody_takes_is_no_lost_mail() -> None:
             "550 5.4.4 This address leads to another server, and nothing is sent on here",
             "elsewhere",
         ),
-        (DirectoryError("database away"), "451 4.3.0 Trouble on our side, try again later", "trouble"),
+        (DirectoryError("database away"), "451 4.4.3 Cannot look up recipients now, try again later", "trouble"),
     ],
 )
 def test_what_the_directory_says_is_what_the_client_hears(
@@ -263,3 +271,110 @@ def test_the_store_has_the_last_word(plugins: list[type[Plugin[NoOptions]]], rep
         assert site.transactions[0].outcome == outcome
         if plugins:
             assert ("stored 250" in diary_of(site)) is (outcome == "stored")
+
+
+LIMITED = Mailbox("example.test", "user", 1000)
+UNLIMITED = Mailbox("example.test", "other")
+
+
+@dataclass
+class Limits:
+    """Quotas that answer what they are told to."""
+
+    answer: Reply | None
+    is_slow: bool = False
+    asked: list[tuple[Sequence[Mailbox], int | None]] = field(default_factory=list)
+
+    def admits(self, mailboxes: Sequence[Mailbox], size: int | None) -> Reply | Awaitable[Reply | None] | None:
+        self.asked.append((mailboxes, size))
+        return self._later() if self.is_slow else self.answer
+
+    async def _later(self) -> Reply | None:
+        await asyncio.sleep(0)
+        return self.answer
+
+
+def limit(site: Site, quotas: Quotas) -> Site:
+    """The same site, where mailboxes may be full."""
+    chain = Chain(site.plugins, site.stats, site.clock)
+    site.pipeline = Pipeline(chain, site.directory, site.store, site.stats, quotas)
+    return site
+
+
+@pytest.mark.parametrize("plugins", [[], [Acceptor]])
+@pytest.mark.parametrize("is_slow_directory", [False, True])
+@pytest.mark.parametrize("is_slow", [False, True])
+@pytest.mark.parametrize("answer", [None, MAILBOX_FULL])
+def test_a_full_mailbox_is_refused_at_rcpt(
+    *, plugins: list[type[Plugin[NoOptions]]], is_slow_directory: bool, is_slow: bool, answer: Reply | None
+) -> None:
+    quotas = Limits(answer, is_slow)
+    mailboxes = (UNLIMITED, LIMITED)
+    with limit(Site(plugins, directory=Oracle(Found(mailboxes), is_slow_directory)), quotas) as site:
+        client = site.connect()
+        client.hello()
+        client.mail("", "SIZE=700")
+        accepted = "250 2.1.5 sure" if plugins else "250 2.1.5 Recipient OK"
+        assert str(client.rcpt("user@example.test")) == (accepted if answer is None else str(MAILBOX_FULL))
+        client.command("RSET")
+        client.mail()
+        client.rcpt("user@example.test")
+        assert quotas.asked == [(mailboxes, 700), (mailboxes, None)]
+        assert site.count("fastsmtp_lookups_total", result="found") == 2
+        refused = [] if answer is None else [(Address("user", "example.test"), answer)]
+        assert site.transactions[0].refusals == refused
+
+
+def test_nobody_is_asked_about_mailboxes_without_a_quota() -> None:
+    quotas = Limits(MAILBOX_FULL)
+    with limit(Site(directory=Oracle(Found((UNLIMITED,)), is_slow=False)), quotas) as site:
+        assert site.connect().send("", "user@example.test", MESSAGE).code == 250
+    assert quotas.asked == []
+
+
+def test_without_quotas_everybody_has_room() -> None:
+    with Site(directory=Oracle(Found((LIMITED,)), is_slow=False)) as site:
+        assert site.connect().send("", "user@example.test", MESSAGE).code == 250
+
+
+def test_quotas_from_the_directory_to_the_maildir(tmp_path: Path) -> None:
+    directory = MemoryDirectory(["free@example.test"])
+    directory.add_user("ann@example.test", quota_bytes=2000)
+    directory.add_user("bob@example.test", quota_bytes=100_000)
+    for target in ("ann@example.test", "bob@example.test"):
+        directory.add_alias("both@example.test", target)
+    options = {"root": str(tmp_path), "durability": "none", "over_quota": "reject"}
+    settings = MaildirSettings.model_validate(options, context={"base": tmp_path})
+    store = MaildirStore(settings, "mx.example.test", SettableClock(), Stats())
+    big = b"Subject: x\n\n" + b"x" * 70 + b"\n"
+    folder = tmp_path / "example.test"
+    with limit(Site(directory=directory, store=store), store.quotas) as site:
+        client = site.connect()
+        while (reply := client.send("", "ann@example.test", big)).code == 250:
+            stored = len(list((folder / "ann" / "new").iterdir()))
+            assert stored < 20
+        # It did not fit, though there was room for something: that was heard at the end.
+        assert str(reply) == "552 5.2.2 Mailbox is over its quota"
+        assert site.transactions[-1].refusals == []
+        assert len(list((folder / "ann" / "new").iterdir())) == stored
+
+        # Who announces that much hears it at RCPT, and the others get their mail.
+        client.mail("", "SIZE=1000")
+        assert str(client.rcpt("ann@example.test")) == "552 5.2.2 Mailbox is over its quota"
+        assert str(client.rcpt("both@example.test")) == "452 4.2.2 Mailbox full, try again later"
+        assert client.rcpt("bob@example.test").code == 250
+        assert client.rcpt("free@example.test").code == 250
+        assert client.data(big).code == 250
+
+        # One reply for all: nobody gets what one has no room for.
+        everybody = ["free@example.test", "ann@example.test", "bob@example.test"]
+        assert str(client.send("", everybody, big)) == "452 4.2.2 Mailbox full, try again later"
+        assert [len(list((folder / user / "new").iterdir())) for user in ("ann", "bob", "free")] == [stored, 1, 1]
+
+        # Ann tidies up, and her IMAP server says so.
+        for message in (folder / "ann" / "new").iterdir():
+            with (folder / "ann" / "maildirsize").open("a") as file:
+                file.write(f"-{message.stat().st_size} -1\n")
+            message.unlink()
+        assert client.send("", everybody, big).code == 250
+    assert [len(list((folder / user / "new").iterdir())) for user in ("ann", "bob", "free")] == [1, 2, 2]

@@ -14,11 +14,13 @@ from fastsmtp.stats import Stats
 FREE = ListenAddress("127.0.0.1", 0)
 
 
-def serving(scenario: Callable[[str, aiohttp.ClientSession], Awaitable[None]], *, ailment: str = "") -> None:
+def serving(
+    scenario: Callable[[str, aiohttp.ClientSession], Awaitable[None]], *, ailment: str = "", weakness: str = ""
+) -> None:
     async def run() -> None:
         stats = Stats()
         stats.counter("fastsmtp_messages_total", "Messages.")
-        server = MetricsServer(FREE, build_registry(stats), ailment=lambda: ailment)
+        server = MetricsServer(FREE, build_registry(stats), ailment=lambda: ailment, weakness=lambda: weakness)
         await server.start()
         host, port = server.address
         try:
@@ -59,6 +61,16 @@ def test_health(ailment: str, status: int, text: str) -> None:
     serving(scenario, ailment=ailment)
 
 
+def test_a_weak_server_is_healthy_and_not_ready() -> None:
+    async def scenario(url: str, client: aiohttp.ClientSession) -> None:
+        async with client.get(f"{url}/healthz") as response:
+            assert (response.status, await response.text()) == (200, "ok\n")
+        async with client.get(f"{url}/readyz") as response:
+            assert (response.status, await response.text()) == (503, "degraded\n")
+
+    serving(scenario, weakness="degraded")
+
+
 def test_there_is_nothing_else() -> None:
     async def scenario(url: str, client: aiohttp.ClientSession) -> None:
         async with client.get(url) as response:
@@ -73,7 +85,7 @@ def test_a_taken_port_is_a_sentence() -> None:
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             listen = ListenAddress("127.0.0.1", taken.getsockname()[1])
-            server = MetricsServer(listen, build_registry(Stats()), ailment=lambda: "")
+            server = MetricsServer(listen, build_registry(Stats()), ailment=lambda: "", weakness=lambda: "")
             with pytest.raises(StartError, match=rf"cannot listen on {listen} for metrics: Address already in use"):
                 await server.start()
             with pytest.raises(RuntimeError, match="not started"):

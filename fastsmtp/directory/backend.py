@@ -1,0 +1,70 @@
+"""The directory that a configuration asks for: a database, and the cache in front of it."""
+
+from typing import Final
+
+from fastsmtp.config.model import DirectorySettings
+from fastsmtp.config.places import SqliteUrl
+from fastsmtp.directory.cache import CachedDirectory
+from fastsmtp.directory.layout import Layout
+from fastsmtp.directory.postgres import PostgresDirectory
+from fastsmtp.directory.queries import OwnQueries
+from fastsmtp.directory.sqlite import SqliteDirectory
+from fastsmtp.errors import ConfigurationError
+from fastsmtp.ports import Clock
+from fastsmtp.smtp.address import Address
+from fastsmtp.stats import Stats
+
+__all__ = ["cached_directory", "database", "layout"]
+
+_QUERIES: Final = ("domain", "recipient")
+
+
+def layout(settings: DirectorySettings) -> Layout | OwnQueries:
+    """How the database is to be asked. Raises ConfigurationError."""
+    queries = settings.queries
+    if not queries:
+        return Layout(settings.tables)
+    if settings.tables:
+        raise ConfigurationError("directory.tables has no meaning beside directory.queries; leave one of them out")
+    if set(queries) != set(_QUERIES):
+        raise ConfigurationError(f"directory.queries: {', '.join(queries)}; write both, {' and '.join(_QUERIES)}")
+    return OwnQueries(queries["domain"], queries["recipient"])
+
+
+def database(
+    settings: DirectorySettings, postmaster: Address | None, stats: Stats
+) -> SqliteDirectory | PostgresDirectory:
+    """The database itself, where every question is a query. Raises ConfigurationError."""
+    if isinstance(settings.url, SqliteUrl):
+        return SqliteDirectory(
+            settings.url.path,
+            postmaster=postmaster,
+            separator=settings.subaddress_separator,
+            layout=layout(settings),
+        )
+    return PostgresDirectory(
+        settings.url,
+        postmaster=postmaster,
+        separator=settings.subaddress_separator,
+        pool_size=settings.pool_size,
+        connect_timeout_s=settings.connect_timeout,
+        statement_timeout_s=settings.statement_timeout,
+        layout=layout(settings),
+        listen_url=settings.listen_url,
+        stats=stats,
+    )
+
+
+def cached_directory(
+    settings: DirectorySettings, postmaster: Address | None, clock: Clock, stats: Stats
+) -> CachedDirectory:
+    """What the server asks: most answers come from memory. Raises ConfigurationError."""
+    return CachedDirectory(
+        database(settings, postmaster, stats),
+        entries=settings.cache_entries,
+        ttl_s=settings.cache_ttl,
+        negative_ttl_s=settings.negative_ttl,
+        stale_ttl_s=settings.stale_ttl,
+        clock=clock,
+        stats=stats,
+    )
