@@ -124,7 +124,7 @@ class CachedDirectory:
         )
         self._entries_cell = stats.cell(stats.gauge("fastsmtp_cache_entries", "Answers in the cache."))
         self._bytes_cell = stats.cell(
-            stats.gauge("fastsmtp_cache_bytes", "Memory of their objects; the process grows by about a sixth more.")
+            stats.gauge("fastsmtp_cache_bytes", "Memory of their objects; the process grows by about a fifth more.")
         )
         self._evictions = stats.cell(
             stats.counter("fastsmtp_cache_evictions_total", "Answers that went because the cache was full.")
