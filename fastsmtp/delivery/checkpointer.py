@@ -33,6 +33,7 @@ class _Debt:
     position: Position
     copies: list[Copy]
     content: tuple[bytes, ...]
+    is_told: bool = False
 
 
 class Checkpointer:
@@ -106,7 +107,7 @@ class Checkpointer:
             is_last = self._is_closing  # what was published by now is in this checkpoint
             try:
                 await self._checkpoint()
-            except Exception:
+            except Exception:  # a fault of ours: what nobody looks after must take no more promises, and say so
                 logger.exception("the journal cannot be looked after")
                 self.has_failed = True
             if is_last:
@@ -143,8 +144,10 @@ class Checkpointer:
             try:
                 await asyncio.to_thread(self._restore, debt)
             except OSError as error:
-                logger.error("promised mail is in the journal only: %s; trying again", error.strerror)  # noqa: TRY400 - no fault of the code
-                return
+                if not debt.is_told:  # it is tried again whenever somebody waits for room
+                    debt.is_told = True
+                    logger.error("promised mail is in the journal only: %s; trying again", error.strerror)  # noqa: TRY400 - no fault of the code
+                continue  # one that cannot be paid keeps no other waiting
             self._debts.remove(debt)
             self._cells[self._owed] = len(self._debts)
 

@@ -175,6 +175,31 @@ def test_the_checkpoint_does_not_pass_what_is_owed(world: World, caplog: pytest.
     assert world.names() == {"n", "n3"}
 
 
+def test_what_cannot_be_paid_keeps_nobody_waiting_and_is_told_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.root / ".lost+found").touch()
+    new = world.root / "example.test/alice/new"
+
+    async def main() -> None:
+        subject = world.checkpointer(every_s=0.001)
+        subject.start()
+        for name in ("stuck", "late"):
+            world.store(subject, name)
+            (new / name).unlink()
+            (new / name).mkdir()
+        world.store(subject, "stuck")
+        world.store(subject, "late")
+        await until(lambda: len(caplog.records) == 2)
+        (new / "late").rmdir()
+        await until(lambda: world.value("fastsmtp_journal_owed_messages") == 1)
+        assert (new / "late").is_file()
+        await subject.close()
+
+    run(main())
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+
+
 def test_a_sync_that_fails_is_the_end_of_promises(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         subject = world.checkpointer(every_s=0.001, root=NO_DESCRIPTOR)
