@@ -28,7 +28,8 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.identifiers import identifiers
-from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.server.service import Service
+from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.stats import Stats
 
@@ -53,19 +54,10 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     """A greeted connection."""
     stats, clock = Stats(), SystemClock()
     pipeline = Pipeline(Chain([], stats, clock), SqliteDirectory(database), DiscardStore(), stats)
-    service = Service(
-        asyncio.get_running_loop(),
-        SessionOptions("mx.bench.example", asks=pipeline.asks),
-        300.0,
-        180.0,
-        10,
-        pipeline,
-        ServiceStats(stats, pipeline.asks),
-        clock,
-        log,
-        identifiers(clock.time),
-    )
-    protocol, transport = ConnectionProtocol(service, set()), Forgetful({"peername": ("127.0.0.1", 1)})
+    counted = ConnectionStats(stats, pipeline.asks)
+    shared = Shared(asyncio.get_running_loop(), 10, counted, clock, log, identifiers(clock.time))
+    service = Service(shared, SessionOptions("mx.bench.example", asks=pipeline.asks), 300.0, 180.0, pipeline)
+    protocol, transport = ConnectionProtocol(service), Forgetful({"peername": ("127.0.0.1", 1)})
     protocol.connection_made(transport)
     protocol.data_received(b"EHLO bench.example\r\n")
     return protocol, transport

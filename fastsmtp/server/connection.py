@@ -33,10 +33,10 @@ _log = logging.getLogger("fastsmtp.server")
 class ConnectionProtocol(asyncio.Protocol):
     """The transport's other end. `deadline` is read by Deadlines."""
 
-    def __init__(self, service: Service, open_connections: "set[ConnectionProtocol]") -> None:
+    def __init__(self, service: Service) -> None:
         self.deadline = NEVER
         self._service = service
-        self._open = open_connections
+        self._shared = service.shared
         self._pending: asyncio.Future[Answer] | None = None
         self._asked_ns = 0
         self._asked_stage = Stage.CONNECT
@@ -48,18 +48,18 @@ class ConnectionProtocol(asyncio.Protocol):
     # --- what the event loop calls -----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        service = self._service
-        stats = service.stats
+        service, shared = self._service, self._shared
+        stats = shared.stats
         self._transport = cast("asyncio.Transport", transport)
         self._flow = FlowControl(self._transport)
         remote = transport.get_extra_info("peername") or ("", 0)  # empty when the client is gone again already
         local = transport.get_extra_info("sockname") or ("", 0)
-        connection = Connection(next(service.ids), remote[0], remote[1], local[0], local[1])
-        self._session = Session(service.options, connection, stats.replies, service.ids)
-        refusal = SHUTTING_DOWN if service.draining else None
-        if len(self._open) >= service.max_connections:
+        connection = Connection(next(shared.ids), remote[0], remote[1], local[0], local[1])
+        self._session = Session(service.options, connection, stats.replies, shared.ids)
+        refusal = SHUTTING_DOWN if shared.draining else None
+        if len(shared.open) >= shared.max_connections:
             refusal = TOO_MANY_CONNECTIONS
-        self._open.add(self)
+        shared.open.add(self)
         stats.cells[stats.open] += 1
         if refusal is not None:
             stats.cells[stats.turned_away] += 1
@@ -71,7 +71,7 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         session, flow = self._session, self._flow
-        stats = self._service.stats
+        stats = self._shared.stats
         stats.cells[stats.received] += len(data)
         session.feed(data)
         if self._pending is not None or not flow.can_write:
@@ -136,7 +136,7 @@ class ConnectionProtocol(asyncio.Protocol):
             waiting = self._advance()
         except Exception:  # noqa: BLE001 - see below
             # A fault of ours: the client shall come again, the operator shall know, the worker goes on.
-            self._service.stats.cells[self._service.stats.faults] += 1
+            self._shared.stats.cells[self._shared.stats.faults] += 1
             _log.exception("internal error", extra={"id": self._session.connection.id})
             self._session.turn_away(Reply(421, "4.3.0", LOCAL_TROUBLE.text, closes=True))
             waiting = False
@@ -149,13 +149,13 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def _advance(self) -> bool:
         """Answer the session's questions; True when one has to wait for its answer."""
-        session, service = self._session, self._service
+        session, service, shared = self._session, self._service, self._shared
         while (effect := session.advance()) is not None:
             if isinstance(effect, Ended):
                 self._had_transaction = True
                 service.ended(effect.transaction)
                 continue
-            self._asked_ns = service.clock.monotonic_ns()
+            self._asked_ns = shared.clock.monotonic_ns()
             self._asked_stage = effect.stage
             transaction = session.transaction
             if transaction is not None and not transaction.begun_ns:
@@ -169,8 +169,8 @@ class ConnectionProtocol(asyncio.Protocol):
         return self._pending is not None
 
     def _resume(self, answer: Answer) -> None:
-        service = self._service
-        service.stats.stages[self._asked_stage].observe(service.clock.monotonic_ns() - self._asked_ns)
+        shared = self._shared
+        shared.stats.stages[self._asked_stage].observe(shared.clock.monotonic_ns() - self._asked_ns)
         self._session.resume(answer)
 
     def _wait(self, pending: Awaitable[Answer]) -> None:
@@ -193,7 +193,7 @@ class ConnectionProtocol(asyncio.Protocol):
             self._run()
         else:
             # It does not read, so nothing will be written that could set a deadline: its time runs from now.
-            self.deadline = self._service.loop.time() + self._service.command_s
+            self.deadline = self._shared.loop.time() + self._service.command_s
 
     def _write(self, *, waiting: bool) -> None:
         output = self._session.take_output()
@@ -205,21 +205,21 @@ class ConnectionProtocol(asyncio.Protocol):
             self.deadline = NEVER
         elif self._session.closing:
             self._transport.close()
-            self.deadline = self._service.loop.time() + _CLOSE_S
+            self.deadline = self._shared.loop.time() + _CLOSE_S
         elif self._session.state is _IN_MESSAGE:
-            self.deadline = self._service.loop.time() + self._service.data_s
+            self.deadline = self._shared.loop.time() + self._service.data_s
         elif output:
             # A reply means that a command was complete; single bytes do not buy time.
-            self.deadline = self._service.loop.time() + self._service.command_s
+            self.deadline = self._shared.loop.time() + self._service.command_s
 
     def _leave(self) -> None:
         """Gone, and nothing of it is under way any more."""
         if self._told_gone:
             return
         self._told_gone = True
-        stats = self._service.stats
+        stats = self._shared.stats
         stats.cells[stats.open] -= 1
-        self._open.discard(self)
+        self._shared.open.discard(self)
         self._service.left(self._session.connection, had_transaction=self._had_transaction)
-        if not self._open:
-            self._service.emptied.set()
+        if not self._shared.open:
+            self._shared.emptied.set()

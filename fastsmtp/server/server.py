@@ -30,7 +30,8 @@ from fastsmtp.server.deadlines import Deadlines
 from fastsmtp.server.http import MetricsServer
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
-from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.server.service import Service
+from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.message import Spool
 from fastsmtp.smtp.options import Room, SessionOptions
 from fastsmtp.stats import Stats
@@ -93,22 +94,23 @@ class Server:
             self.stats,
             self._store.quotas,
         )
-        self._open: set[ConnectionProtocol] = set()
         loop = asyncio.get_running_loop()
-        options = session_options(settings, self.pipeline, self._store.room, self._store.spools.new)
-        self._service = Service(
+        self._shared = Shared(
             loop,
-            options,
-            settings.timeouts.command,
-            settings.timeouts.data,
             settings.limits.connections,
-            self.pipeline,
-            ServiceStats(self.stats, options.asks),
+            ConnectionStats(self.stats, self.pipeline.asks),
             self._clock,
             log,
             identifiers(self._clock.time),
         )
-        self._deadlines = Deadlines(loop, self._open)
+        self._service = Service(
+            self._shared,
+            session_options(settings, self.pipeline, self._store.room, self._store.spools.new),
+            settings.timeouts.command,
+            settings.timeouts.data,
+            self.pipeline,
+        )
+        self._deadlines = Deadlines(loop, self._shared.open)
         self._listeners = Listeners(settings.listen.smtp, settings.listen.backlog)
         self._metrics: MetricsServer | None = None
         self._started: list[LoadedPlugin] = []
@@ -120,7 +122,7 @@ class Server:
             await self._store.open()
             await self._start_plugins()
             self._deadlines.start()
-            addresses = await self._listeners.start(lambda: ConnectionProtocol(self._service, self._open))
+            addresses = await self._listeners.start(lambda: ConnectionProtocol(self._service))
             metrics_address = await self._start_metrics()
         except DirectoryError as error:
             await self.stop(drain_s=0)
@@ -132,7 +134,7 @@ class Server:
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, finish what is under way within `drain_s` seconds, let go of everything."""
-        self._service.draining = True
+        self._shared.draining = True
         self._listeners.stop()
         await self._drain(drain_s)
         self._deadlines.stop()
@@ -148,12 +150,12 @@ class Server:
             await self._metrics.close()
 
     async def _drain(self, drain_s: float) -> None:
-        for connection in list(self._open):
+        for connection in list(self._shared.open):
             connection.drain()
         if await self._is_empty(drain_s):
             return
-        _log.warning("drain ran out of time", extra={"connections": len(self._open)})
-        for connection in list(self._open):
+        _log.warning("drain ran out of time", extra={"connections": len(self._shared.open)})
+        for connection in list(self._shared.open):
             connection.cut()
         if not await self._is_empty(_CUT_S):
             self.abort()
@@ -161,20 +163,20 @@ class Server:
 
     def abort(self) -> None:
         """Close every connection now; what is being stored is stored all the same."""
-        for connection in list(self._open):
+        for connection in list(self._shared.open):
             connection.abort()
 
     async def _is_empty(self, within_s: float) -> bool:
         """Whether the last connection leaves in time."""
-        if self._open and within_s > 0:
-            self._service.emptied.clear()
+        if self._shared.open and within_s > 0:
+            self._shared.emptied.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._service.emptied.wait(), within_s)
-        return not self._open
+                await asyncio.wait_for(self._shared.emptied.wait(), within_s)
+        return not self._shared.open
 
     def _ailment(self) -> str:
         """Why nobody should send us mail; empty when all is well."""
-        if self._service.draining:
+        if self._shared.draining:
             return "draining"
         return "the disk has failed; see the log" if self._store.has_failed else ""
 

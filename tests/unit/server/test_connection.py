@@ -19,7 +19,8 @@ from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import INPUT_BYTES
 from fastsmtp.server.identifiers import identifiers
-from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.server.service import Service
+from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Transaction
@@ -86,30 +87,27 @@ class Rig:
         self.fake = Store()
         store: MessageStore = self.fake
         clock = SystemClock()
-        self.open: set[ConnectionProtocol] = set()
         pipeline = Pipeline(
             Chain([], self.stats, clock), directory or MemoryDirectory(["alice@example.test"]), store, self.stats
         )
-        self.service = Service(
+        self.shared = Shared(
             asyncio.get_running_loop(),
-            SessionOptions("mx.example.org", asks=pipeline.asks),
-            300.0,
-            180.0,
             max_connections,
-            pipeline,
-            ServiceStats(self.stats, pipeline.asks),
+            ConnectionStats(self.stats, pipeline.asks),
             clock,
             log,
             identifiers(clock.time),
         )
+        options = SessionOptions("mx.example.org", asks=pipeline.asks)
+        self.service = Service(self.shared, options, 300.0, 180.0, pipeline)
 
     def connect(self) -> tuple[ConnectionProtocol, Transport]:
-        protocol, transport = ConnectionProtocol(self.service, self.open), Transport()
+        protocol, transport = ConnectionProtocol(self.service), Transport()
         protocol.connection_made(transport)
         return protocol, transport
 
     def gauge(self) -> int:
-        return self.stats.cells[self.service.stats.open]
+        return self.stats.cells[self.shared.stats.open]
 
 
 @contextmanager
@@ -266,10 +264,10 @@ def test_a_client_that_vanishes_while_we_store_leaves_when_that_is_done(tmp_path
             protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
             written = len(transport.writes)
             protocol.connection_lost(ConnectionResetError())
-            assert rig.open == {protocol}
+            assert rig.shared.open == {protocol}
             rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
             await asyncio.sleep(0)
-            assert (rig.open, rig.gauge(), len(transport.writes)) == (set(), 0, written)
+            assert (rig.shared.open, rig.gauge(), len(transport.writes)) == (set(), 0, written)
         assert '"outcome":"stored"' in (tmp_path / "log").read_text()
 
     asyncio.run(body())
@@ -298,7 +296,7 @@ def test_a_fault_of_ours_is_421_and_logged(tmp_path: Path, caplog: pytest.LogCap
         assert b"\r\n421 4.3.0 " in transport.writes[-1]
         assert b"secret" not in transport.writes[-1]
         assert transport.calls == ["close"]
-        assert rig.stats.cells[rig.service.stats.faults] == 1
+        assert rig.stats.cells[rig.shared.stats.faults] == 1
 
     with caplog.at_level(logging.ERROR):
         with_rig(tmp_path, test, Broken())
@@ -330,7 +328,7 @@ def test_draining_finishes_a_message_and_greets_nobody(tmp_path: Path) -> None:
             busy, busy_transport = rig.connect()
             idle, idle_transport = rig.connect()
             busy.data_received(ENVELOPE)
-            rig.service.draining = True
+            rig.shared.draining = True
             busy.drain()
             idle.drain()
             assert idle_transport.writes[-1].startswith(b"421 4.3.2 ")

@@ -1,4 +1,4 @@
-"""What all connections share: accounting for a transaction."""
+"""What the connections of a listener share: accounting for a transaction."""
 
 import asyncio
 import json
@@ -12,7 +12,8 @@ from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.identifiers import identifiers
-from fastsmtp.server.service import Service, ServiceStats
+from fastsmtp.server.service import Service
+from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.record import Result
@@ -24,34 +25,25 @@ from fastsmtp.stats import Stats
 def service(log: LineLog, stats: Stats) -> Service:
     clock = SystemClock()
     pipeline = Pipeline(Chain([], stats, clock), MemoryDirectory(), DiscardStore(), stats)
-    return Service(
-        asyncio.get_running_loop(),
-        SessionOptions("mx.example.org", asks=pipeline.asks),
-        300.0,
-        180.0,
-        10,
-        pipeline,
-        ServiceStats(stats, pipeline.asks),
-        clock,
-        log,
-        identifiers(clock.time),
-    )
+    counted = ConnectionStats(stats, pipeline.asks)
+    shared = Shared(asyncio.get_running_loop(), 10, counted, clock, log, identifiers(clock.time))
+    return Service(shared, SessionOptions("mx.example.org", asks=pipeline.asks), 300.0, 180.0, pipeline)
 
 
 def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:
     log_file = tmp_path / "log"
     stats = Stats()
 
-    async def account() -> ServiceStats:
+    async def account() -> ConnectionStats:
         log = LineLog(os.open(log_file, os.O_WRONLY | os.O_CREAT))
-        shared = service(log, stats)
+        listener = service(log, stats)
         connection = Connection("C1", "192.0.2.1", 4711, "192.0.2.2", 25)
         transaction = Transaction("T1", connection, Address("a", "example.org"))
         transaction.outcome, transaction.reply = "stored", accept("stored as T1")
-        transaction.begun_ns = shared.clock.monotonic_ns() - 2_000_000
-        shared.ended(transaction)
+        transaction.begun_ns = listener.shared.clock.monotonic_ns() - 2_000_000
+        listener.ended(transaction)
         log.close()
-        return shared.stats
+        return listener.shared.stats
 
     counted = asyncio.run(account())
     (line,) = log_file.read_text().splitlines()
@@ -66,12 +58,12 @@ def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:
 def test_a_client_turned_away_at_the_door_is_a_line(tmp_path: Path) -> None:
     async def leave() -> None:
         log = LineLog.open(tmp_path / "log")
-        shared = service(log, Stats())
+        listener = service(log, Stats())
         quiet, refused = Connection("C1", "192.0.2.1", 1, "192.0.2.2", 25), Connection("C2", "192.0.2.3", 1, "", 25)
         refused.results.append(Result("gate", "fail", "connect: 550 5.7.1 no"))
-        shared.left(quiet, had_transaction=False)
-        shared.left(refused, had_transaction=True)
-        shared.left(refused, had_transaction=False)
+        listener.left(quiet, had_transaction=False)
+        listener.left(refused, had_transaction=True)
+        listener.left(refused, had_transaction=False)
         log.close()
 
     asyncio.run(leave())
@@ -79,11 +71,3 @@ def test_a_client_turned_away_at_the_door_is_a_line(tmp_path: Path) -> None:
     written = json.loads(line)
     assert (written["event"], written["id"], written["remote"]) == ("connection", "C2", "192.0.2.3")
     assert written["results"] == [{"plugin": "gate", "outcome": "fail", "evidence": "connect: 550 5.7.1 no"}]
-
-
-def test_every_counter_is_there_before_anything_happens() -> None:
-    stats = Stats()
-    ServiceStats(stats, frozenset())
-    names = {family.name for family in stats.families()}
-    assert {"fastsmtp_connections", "fastsmtp_replies_total", "fastsmtp_transactions_total"} <= names
-    assert not any(stats.cells)

@@ -1,0 +1,80 @@
+"""What all connections of a worker share, whichever listener they came through."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fastsmtp.log import LineLog
+from fastsmtp.ports import Clock
+from fastsmtp.server.deadlines import Expires
+from fastsmtp.smtp.counters import ReplyCounter
+from fastsmtp.smtp.effects import Stage
+from fastsmtp.smtp.transaction import TRANSACTION_OUTCOMES
+from fastsmtp.stats import Histogram, Stats
+
+__all__ = ["ConnectionStats", "OpenConnection", "Shared"]
+
+
+class OpenConnection(Expires, Protocol):
+    """A connection as the worker sees it."""
+
+    def drain(self) -> None:
+        """Finish the message that is arriving, if there is one, then say 421 and close."""
+        ...
+
+    def cut(self) -> None:
+        """Say 421 now, in the middle of whatever it is, and close."""
+        ...
+
+    def abort(self) -> None:
+        """Close without a word."""
+        ...
+
+
+class ConnectionStats:
+    """The cells that connections count in."""
+
+    def __init__(self, stats: Stats, asks: frozenset[Stage]) -> None:
+        self.cells = stats.cells
+        self.replies = ReplyCounter(stats)
+        self.accepted = stats.cell(stats.counter("fastsmtp_connections_total", "Connections accepted."))
+        self.turned_away = stats.cell(
+            stats.counter("fastsmtp_connections_refused_total", "Connections turned away: too many at once.")
+        )
+        self.open = stats.cell(stats.gauge("fastsmtp_connections", "Connections that are open."))
+        self.received = stats.cell(stats.counter("fastsmtp_received_bytes_total", "Octets read from clients."))
+        self.faults = stats.cell(
+            stats.counter("fastsmtp_internal_errors_total", "Faults of our own that ended a connection.")
+        )
+        ended = stats.counter(
+            "fastsmtp_transactions_total", "Mail transactions by how they ended.", outcome=TRANSACTION_OUTCOMES
+        )
+        self.ended = {outcome: stats.cell(ended, outcome) for outcome in TRANSACTION_OUTCOMES}
+        seconds = stats.histogram(
+            "fastsmtp_transaction_seconds",
+            "Duration of mail transactions, from the first question to the last reply.",
+            outcome=TRANSACTION_OUTCOMES,
+        )
+        self.seconds = {outcome: stats.timer(seconds, outcome) for outcome in TRANSACTION_OUTCOMES}
+        stage_seconds = stats.histogram(
+            "fastsmtp_stage_seconds",
+            "Time until a stage was answered: plugins, directory and store together.",
+            stage=[stage.label for stage in Stage if stage in asks],
+        )
+        self.stages: dict[Stage, Histogram] = {stage: stats.timer(stage_seconds, stage.label) for stage in asks}
+
+
+@dataclass(slots=True)
+class Shared:
+    """One per worker. `open` are the connections; `emptied` is set when the last one has gone."""
+
+    loop: asyncio.AbstractEventLoop
+    max_connections: int
+    stats: ConnectionStats
+    clock: Clock
+    log: LineLog
+    ids: Iterator[str]
+    draining: bool = False
+    open: set[OpenConnection] = field(default_factory=set)
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
