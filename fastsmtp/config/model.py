@@ -7,7 +7,7 @@ import re
 import socket
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, Strict, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 
 from fastsmtp.config.places import (
     DirectoryUrl,
@@ -17,6 +17,7 @@ from fastsmtp.config.places import (
     SitePath,
     SocketAddress,
 )
+from fastsmtp.config.table import Table, default
 from fastsmtp.config.units import Duration, Size, Spelling
 from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse_mailbox
 
@@ -32,7 +33,6 @@ __all__ = [
     "PluginEntry",
     "Settings",
     "SmtpSettings",
-    "Table",
     "TimeoutSettings",
 ]
 
@@ -74,69 +74,54 @@ def _separator(text: str) -> str:
     return text
 
 
-def _default(value: object, description: str, **constraints: Any) -> Any:
-    """A field; the default is validated like a value from the file, so it is written like one."""
-    return Field(default=value, description=description, validate_default=True, **constraints)
-
-
-class Table(BaseModel):
-    """What all tables share: frozen, no unknown keys, no guessing of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 class ListenSettings(Table):
     """Where SMTP is spoken."""
 
-    smtp: Annotated[tuple[SocketAddress, ...], Strict(strict=False), Spelling("list of addresses")] = _default(
+    smtp: Annotated[tuple[SocketAddress, ...], Strict(strict=False), Spelling("list of addresses")] = default(
         ["0.0.0.0:25", "[::]:25"], "Addresses to listen on. Port 0 takes any free port.", min_length=1
     )
-    workers: int = _default(
-        0, "Processes; 0 is one per core. This release runs one process whatever stands here.", ge=0
-    )
-    backlog: int = _default(1024, "Connections that the kernel keeps waiting for us.", ge=1)
+    workers: int = default(0, "Processes; 0 is one per core. This release runs one process whatever stands here.", ge=0)
+    backlog: int = default(1024, "Connections that the kernel keeps waiting for us.", ge=1)
 
 
 class LimitSettings(Table):
     """What one client may ask for. Whoever asks for more hears a reply that says so."""
 
-    message_size: Size = _default(
+    message_size: Size = default(
         "25MiB", "Largest message in octets, offered as SIZE; a larger one is refused with 552.", ge=1
     )
-    recipients: int = _default(
+    recipients: int = default(
         100, "Recipients of one message; the next one is deferred with 452, so that the client sends again.", ge=1
     )
-    command_line: Size = _default(
+    command_line: Size = default(
         2048, "Longest command line in octets, CRLF included; a longer one is an error.", ge=512
     )
-    header_size: Size = _default(
+    header_size: Size = default(
         "256KiB",
         "Octets that are read as header; a longer header is taken, and what is behind them counts as body.",
         ge=1,
     )
-    errors: int = _default(20, "Bad commands in one connection; with the next one it is closed with 421.", ge=1)
-    connections: int = _default(
-        10_000, "Connections at once; the next client hears 421 and may come again later.", ge=1
-    )
+    errors: int = default(20, "Bad commands in one connection; with the next one it is closed with 421.", ge=1)
+    connections: int = default(10_000, "Connections at once; the next client hears 421 and may come again later.", ge=1)
 
 
 class TimeoutSettings(Table):
     """How long we wait."""
 
-    command: Duration = _default("5m", "For the next command (RFC 5321 section 4.5.3.2.7).", gt=0)
-    data: Duration = _default("3m", "For the next piece of a message.", gt=0)
-    drain: Duration = _default("30s", "For open connections to end after SIGTERM; then they are closed with 421.", ge=0)
+    command: Duration = default("5m", "For the next command (RFC 5321 section 4.5.3.2.7).", gt=0)
+    data: Duration = default("3m", "For the next piece of a message.", gt=0)
+    drain: Duration = default("30s", "For open connections to end after SIGTERM; then they are closed with 421.", ge=0)
 
 
 class SmtpSettings(Table):
     """The protocol."""
 
-    bare_newline: Literal["normalize", "reject"] = _default(
+    bare_newline: Literal["normalize", "reject"] = default(
         "normalize",
         'A line feed without its carriage return: "normalize" takes it for a line end inside the message (never for '
         'a part of the end of data), "reject" refuses the message with 550.',
     )
-    banner: Annotated[str, AfterValidator(_banner)] = _default(
+    banner: Annotated[str, AfterValidator(_banner)] = default(
         "", "Text of the greeting behind the host name; empty is the usual text."
     )
 
@@ -144,38 +129,38 @@ class SmtpSettings(Table):
 class DirectorySettings(Table):
     """Who exists: the database of domains and users, and how long an answer of it is good."""
 
-    url: DirectoryUrl = _default(
+    url: DirectoryUrl = default(
         "sqlite:directory.db",
         "`sqlite:PATH`, a file made by `fastsmtp init`, or `postgresql://USER@HOST/DATABASE` as libpq reads it. Keep "
         "the password out of here: `~/.pgpass` or the variable PGPASSFILE of the server.",
     )
-    cache_entries: int = _default(100_000, "Answers kept in memory, in each worker.", ge=0)
-    cache_ttl: Duration = _default(
+    cache_entries: int = default(100_000, "Answers kept in memory, in each worker.", ge=0)
+    cache_ttl: Duration = default(
         "60s", "How long a known user is believed unasked; a change that the database tells of is seen at once.", ge=0
     )
-    negative_ttl: Duration = _default("10s", "The same for an unknown user.", ge=0)
-    stale_ttl: Duration = _default(
+    negative_ttl: Duration = default("10s", "The same for an unknown user.", ge=0)
+    stale_ttl: Duration = default(
         "4h", "How much longer a known user is believed while the database does not answer.", ge=0
     )
-    pool_size: int = _default(4, "Connections to PostgreSQL, at most, of each worker.", ge=1)
-    connect_timeout: Duration = _default("5s", "How long PostgreSQL may take to let us in.", gt=0)
-    statement_timeout: Duration = _default("2s", "How long PostgreSQL may take for an answer; then it is 451.", gt=0)
-    listen_url: OptionalPostgresUrl = _default(
+    pool_size: int = default(4, "Connections to PostgreSQL, at most, of each worker.", ge=1)
+    connect_timeout: Duration = default("5s", "How long PostgreSQL may take to let us in.", gt=0)
+    statement_timeout: Duration = default("2s", "How long PostgreSQL may take for an answer; then it is 451.", gt=0)
+    listen_url: OptionalPostgresUrl = default(
         "",
         "Where changes are heard, if `url` leads to PgBouncer: the PostgreSQL server itself. Empty: the same as `url`.",
     )
-    tables: dict[str, str] = _default(
+    tables: dict[str, str] = default(
         {},
         'What tables and columns are called in your database: `{ domain = "domains", "domain.domain_name" = "name" }`.',
     )
-    queries: dict[str, str] = _default(
+    queries: dict[str, str] = default(
         {},
         "Your own SQL in place of our tables, `domain` and `recipient`; directory.md has them for Postfix and Dovecot.",
     )
-    subaddress_separator: Annotated[str, AfterValidator(_separator)] = _default(
+    subaddress_separator: Annotated[str, AfterValidator(_separator)] = default(
         "+", "What separates a user from a tag: mail for `user+tag` goes to `user`. Empty: no sub-addresses."
     )
-    postmaster: Annotated[Address | None, PlainValidator(_optional_mailbox), Spelling("address")] = _default(
+    postmaster: Annotated[Address | None, PlainValidator(_optional_mailbox), Spelling("address")] = default(
         "",
         "The user who gets mail for `<postmaster>` without a domain, and for the postmaster of a domain that has no "
         "such user (RFC 5321 section 4.5.1). Empty: the postmaster of the domain that `hostname` is in.",
@@ -185,29 +170,29 @@ class DirectorySettings(Table):
 class MaildirSettings(Table):
     """Where mail is put, and what has happened before we say 250 (see durability.md)."""
 
-    root: SitePath = _default("mail", "The folder of all mailboxes: `ROOT/DOMAIN/USER/{tmp,new,cur}`.")
-    durability: Literal["journal", "fsync", "none"] = _default(
+    root: SitePath = default("mail", "The folder of all mailboxes: `ROOT/DOMAIN/USER/{tmp,new,cur}`.")
+    durability: Literal["journal", "fsync", "none"] = default(
         "journal",
         'What survives a power cut. "journal": one write for all messages of a moment, into a journal on the disk. '
         '"fsync": file and folders of each message are on the disk; slower, for network file systems. "none": the '
         "kernel has the message, a power cut loses the last half minute; for tests only.",
     )
-    journal: SitePath = _default(
+    journal: SitePath = default(
         "journal", "The folder of the journal, on a local disk: that of the mail, or a faster one."
     )
-    journal_size: Size = _default(
+    journal_size: Size = default(
         "64MiB", "Disk space that the journal of each worker takes, from the start; less where the disk is small."
     )
-    journal_limit: Size = _default(
+    journal_limit: Size = default(
         "256KiB",
         "A message larger than this is kept in a file while it arrives, and synced by itself instead of written to "
         "the journal.",
         ge=4096,
     )
-    reserve: Size = _default("8MiB", "Free space that is kept: a message that would need it is deferred with 452.")
-    reserve_inodes: int = _default(100, "The same for inodes, which are the files that the file system can hold.", ge=0)
+    reserve: Size = default("8MiB", "Free space that is kept: a message that would need it is deferred with 452.")
+    reserve_inodes: int = default(100, "The same for inodes, which are the files that the file system can hold.", ge=0)
 
-    over_quota: Literal["defer", "reject"] = _default(
+    over_quota: Literal["defer", "reject"] = default(
         "defer", 'What a sender hears when a mailbox is over its quota: "defer" 452 4.2.2, "reject" 552 5.2.2.'
     )
 
@@ -225,7 +210,7 @@ class MaildirSettings(Table):
 class MetricsSettings(Table):
     """Prometheus metrics and health over HTTP. There is no password: keep it on an address of your own."""
 
-    listen: OptionalListenAddress = _default(
+    listen: OptionalListenAddress = default(
         "127.0.0.1:9125", "Where `/metrics`, `/healthz` and `/readyz` are served; `false` turns it off."
     )
 
@@ -233,8 +218,8 @@ class MetricsSettings(Table):
 class LogSettings(Table):
     """One JSON object a line: one for each transaction, and what the operator should know besides."""
 
-    destination: LogDestination = _default("stdout", "Standard output or a file that lines are appended to.")
-    level: Literal["debug", "info", "warning", "error"] = _default(
+    destination: LogDestination = default("stdout", "Standard output or a file that lines are appended to.")
+    level: Literal["debug", "info", "warning", "error"] = default(
         "info", "The least grave event that is logged; transactions always are."
     )
 
@@ -245,15 +230,15 @@ class PluginEntry(Table):
     use: Annotated[str, Field(min_length=1)] = Field(
         description="An installed plugin (entry point), `NAME` of a `NAME.py` in `plugin_path`, or `module:Class`."
     )
-    name: str = _default("", "What log and metrics call it; needed to use one plugin twice. Empty: what `use` says.")
-    mode: Literal["active", "shadow"] = _default(
+    name: str = default("", "What log and metrics call it; needed to use one plugin twice. Empty: what `use` says.")
+    mode: Literal["active", "shadow"] = default(
         "active", '"shadow" runs it and records what it would have said, but never acts on it.'
     )
-    on_fault: Literal["defer", "pass", "reject"] = _default(
+    on_fault: Literal["defer", "pass", "reject"] = default(
         "defer", "What an exception or a timeout of the plugin is to the client: 451, no opinion, or 550."
     )
-    timeout: Duration = _default("10s", "How long one hook may take.", gt=0)
-    options: dict[str, Any] = _default({}, "The plugin's own settings; its documentation lists them.")
+    timeout: Duration = default("10s", "How long one hook may take.", gt=0)
+    options: dict[str, Any] = default({}, "The plugin's own settings; its documentation lists them.")
 
 
 class Settings(Table):
@@ -264,18 +249,18 @@ class Settings(Table):
         validate_default=True,
         description="The name of this host in the greeting and in Received. The default is the machine's own name.",
     )
-    plugin_path: Annotated[tuple[SitePath, ...], Strict(strict=False), Spelling("list of paths")] = _default(
+    plugin_path: Annotated[tuple[SitePath, ...], Strict(strict=False), Spelling("list of paths")] = default(
         [], "Folders with plugins of your own, one plugin a file."
     )
-    listen: ListenSettings = _default({}, "")
-    limits: LimitSettings = _default({}, "")
-    timeouts: TimeoutSettings = _default({}, "")
-    smtp: SmtpSettings = _default({}, "")
-    directory: DirectorySettings = _default({}, "")
-    maildir: MaildirSettings = _default({}, "")
-    metrics: MetricsSettings = _default({}, "")
-    log: LogSettings = _default({}, "")
-    plugin: Annotated[tuple[PluginEntry, ...], Strict(strict=False)] = _default([], "")
+    listen: ListenSettings = default({}, "")
+    limits: LimitSettings = default({}, "")
+    timeouts: TimeoutSettings = default({}, "")
+    smtp: SmtpSettings = default({}, "")
+    directory: DirectorySettings = default({}, "")
+    maildir: MaildirSettings = default({}, "")
+    metrics: MetricsSettings = default({}, "")
+    log: LogSettings = default({}, "")
+    plugin: Annotated[tuple[PluginEntry, ...], Strict(strict=False)] = default([], "")
 
     @property
     def postmaster(self) -> Address | None:

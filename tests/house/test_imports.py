@@ -23,6 +23,7 @@ LAYERS = {
     "fastsmtp.smtp.address": 0,
     "fastsmtp.config.model": 0,
     "fastsmtp.config.places": 0,
+    "fastsmtp.config.table": 0,
     "fastsmtp.config.units": 0,
     "fastsmtp.smtp": 1,
     "fastsmtp.plugin": 2,

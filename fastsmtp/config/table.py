@@ -1,0 +1,18 @@
+"""What every table of fastsmtp.toml has in common."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Table", "default"]
+
+
+class Table(BaseModel):
+    """What all tables share: frozen, no unknown keys, no guessing of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def default(value: object, description: str, **constraints: Any) -> Any:
+    """A field; the default is validated like a value from the file, so it is written like one."""
+    return Field(default=value, description=description, validate_default=True, **constraints)
