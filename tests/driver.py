@@ -8,7 +8,7 @@ from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Answer, Ask, Ended, Stage
 from fastsmtp.smtp.options import SessionOptions
-from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.replies import Reply, defer, reject
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Mailbox, Recipient, Transaction
 from fastsmtp.stats import Stats
@@ -17,6 +17,9 @@ Answering: TypeAlias = Answer | Callable[[Ask], Answer]
 
 WAIT: Final = Reply(450, "4.0.0", "this is never said: the question stays open")
 STORED: Final = Reply(250, "2.0.0", "stored")
+NO: Final = reject("5.7.1", "no")
+LATER: Final = defer("4.7.1", "later")
+START: Final = "354 End data with <CR><LF>.<CR><LF>"
 MESSAGE: Final = "Subject: hello\r\n\r\ntext\r\n."
 
 

@@ -1,0 +1,99 @@
+"""What the verbs of a session have in common: its state, its transaction, and the ways to answer, to ask and to end.
+
+A verb is a function of a dialogue and its argument. It gives one reply, or asks and gives it when it is resumed.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+from fastsmtp import _parser
+from fastsmtp.smtp import replies
+from fastsmtp.smtp.counters import ReplyCounter
+from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage
+from fastsmtp.smtp.options import SessionOptions
+from fastsmtp.smtp.reception import Reception
+from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.transaction import Connection, Transaction, TransactionOutcome
+from fastsmtp.smtp.transitions import State
+
+__all__ = ["Dialogue", "Resumed", "Verb"]
+
+_CONNECTED, _GREETED, _CLOSED = State.CONNECTED, State.GREETED, State.CLOSED
+
+
+class Dialogue:
+    """One client's. `verb` is the command that is being answered; `asks` are the stages that somebody wants to hear of.
+
+    `transaction` is None outside of one; `transaction_ids` gives each its name.
+    """
+
+    def __init__(
+        self, options: SessionOptions, connection: Connection, counter: ReplyCounter, transaction_ids: Iterator[str]
+    ) -> None:
+        self.options = options
+        self.connection = connection
+        self.state = _CONNECTED
+        self.transaction: Transaction | None = None
+        self.closing = False
+        self.verb = b"connect"
+        self.asks: frozenset[Stage] = options.asks
+        self.ids = transaction_ids
+        self._counter = counter
+        self._parser = _parser.Parser(
+            line_bytes=options.command_line,
+            message_limit=options.message_size,
+            header_limit=options.header_size,
+        )
+        self.reception = Reception(self._parser, options)
+        self._output: list[bytes] = []
+        self._effect: Effect | None = None  # one at a time: nothing goes on before it was taken
+        self._continue: Resumed | None = None
+        self._errors = 0
+
+    @property
+    def open_transaction(self) -> Transaction:
+        """The transaction, in a state that has one."""
+        if self.transaction is None:
+            raise RuntimeError(f"no transaction in state {self.state.name}")  # the table forbids it
+        return self.transaction
+
+    def reply(self, reply: Reply) -> None:
+        """Say this."""
+        self._output.append(reply.wire)
+        self._counter.count(self.verb, reply.code)
+        if reply.closes:
+            self.closing = True
+            self.state = _CLOSED
+
+    def error(self, reply: Reply) -> None:
+        """Refuse a command that is wrong in itself; a client that goes on like that is sent away."""
+        self._errors += 1
+        self.reply(replies.TOO_MANY_ERRORS if self._errors > self.options.errors else reply)
+
+    def ask(self, ask: Ask, go_on: "Resumed") -> None:
+        """Ask, and go on with `go_on(dialogue, answer)`; no further command is looked at before."""
+        self._continue = go_on
+        self._effect = ask
+
+    def conclude(self, reply: Reply) -> None:
+        """The last word on a transaction; afterwards nothing of it is left, whatever the word was (section 4.1.1.4)."""
+        self.state = _GREETED
+        self.open_transaction.reply = reply
+        self.end("stored" if reply.is_positive else "refused" if reply.is_permanent else "deferred")
+        self.reply(reply)
+
+    def end(self, outcome: TransactionOutcome) -> None:
+        """Forget the transaction, if there is one, and tell the world."""
+        transaction = self.transaction
+        if transaction is not None:
+            self.transaction = None
+            self.reception.forget()
+            transaction.outcome = outcome
+            self._effect = Ended(transaction)
+
+
+Verb: TypeAlias = Callable[[Dialogue, bytes], None]
+"""What answers a command, given its argument."""
+
+Resumed: TypeAlias = Callable[[Any, Answer], None]
+"""What goes on when a question was answered; the first argument is the dialogue."""

@@ -1,0 +1,81 @@
+"""The message while it is being received: its pieces, into memory or a spool, and why it will be refused, if it will.
+
+A refusal waits for the true end: after an answer before it, the rest of the message would be commands.
+"""
+
+from typing import Final
+
+from fastsmtp import _parser
+from fastsmtp.smtp.message import Message, SpoolError
+from fastsmtp.smtp.options import SessionOptions
+from fastsmtp.smtp.replies import BARE_NEWLINE, MESSAGE_TOO_BIG, STORE_FULL, Reply
+
+__all__ = ["Reception"]
+
+_NO_MESSAGE: Final = Message()
+
+
+class Reception:
+    """One for a session, used for all of its messages; it owns the data side of the parser."""
+
+    __slots__ = ("_options", "_parser", "_refusal", "message")
+
+    def __init__(self, parser: _parser.Parser, options: SessionOptions) -> None:
+        self.message = _NO_MESSAGE
+        self._parser = parser
+        self._options = options
+        self._refusal: Reply | None = None
+
+    def has_room(self, octets: int) -> bool:
+        """Whether the store has room for so many octets."""
+        return octets <= self._options.room.octets
+
+    def start(self, message: Message) -> None:
+        """From here on the input is this message."""
+        self._parser.start_data()
+        self.message = message
+        options = self._options
+        if options.make_spool is not None:
+            message.spool_above(options.spool_above, options.make_spool)
+        self._refusal = None
+
+    def take(self, piece: bytes) -> bool:
+        """Keep the next piece; whether the header has become complete with it."""
+        message = self.message
+        try:
+            message.append(piece)
+        except SpoolError as error:
+            self.refuse(error.reply)
+            return False
+        if message.header_complete or not self._parser.header_complete:
+            return False
+        message.header_complete = True
+        return True
+
+    def refuse(self, reply: Reply) -> None:
+        """Read on to the true end, keep nothing, and say this then."""
+        self._refusal = reply
+        self._parser.discard_data()
+
+    def finish(self, copies: int) -> Reply | None:
+        """Nothing more comes: why the message is refused, or None. `copies` is how many of it would be stored."""
+        message = self.message
+        message.size = self._parser.size
+        if self._refusal is not None:
+            return self._refusal
+        if self._parser.too_big:
+            return MESSAGE_TOO_BIG
+        if self._parser.bare_newline and self._options.bare_newline == "reject":
+            return BARE_NEWLINE
+        if not self.has_room(message.size * copies):
+            return STORE_FULL
+        if message.spool is not None:
+            try:
+                message.finish()
+            except SpoolError as error:
+                return error.reply
+        return None
+
+    def forget(self) -> None:
+        """Let go of the message: a client that idles shall not hold its last one in our memory."""
+        self.message = _NO_MESSAGE
