@@ -1,4 +1,4 @@
-"""Build the two Cython modules; everything else is in pyproject.toml."""
+"""Build the Cython modules; everything else is in pyproject.toml."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -7,7 +7,7 @@ setup(
     ext_modules=cythonize(
         [
             Extension(f"fastsmtp.{name}", [f"fastsmtp/{name}.pyx"], extra_compile_args=["-O3", "-Wall", "-Wextra"])
-            for name in ("_parser", "_maildir")
+            for name in ("_clients", "_maildir", "_parser")
         ],
         language_level=3,
     )

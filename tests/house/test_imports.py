@@ -32,6 +32,7 @@ LAYERS = {
     "fastsmtp._maildir": 3,
     "fastsmtp.delivery": 3,
     "fastsmtp.directory": 3,
+    "fastsmtp._clients": 4,
     "fastsmtp.testing": 4,
     "fastsmtp.server": 4,
     "fastsmtp.metrics": 4,

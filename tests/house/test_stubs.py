@@ -13,8 +13,8 @@ def cython_modules() -> list[str]:
     return sorted(f"fastsmtp.{path.stem}" for path in (ROOT / "fastsmtp").glob("*.pyx"))
 
 
-def test_there_are_two() -> None:
-    assert cython_modules() == ["fastsmtp._maildir", "fastsmtp._parser"]
+def test_they_are_found() -> None:
+    assert cython_modules() == ["fastsmtp._clients", "fastsmtp._maildir", "fastsmtp._parser"]
 
 
 @pytest.mark.parametrize("module", cython_modules())
