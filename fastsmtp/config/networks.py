@@ -1,0 +1,75 @@
+"""Networks as an operator writes them, and addresses as the kernel gives them."""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import PlainValidator
+
+from fastsmtp.config.units import Spelling
+
+__all__ = ["NetworkSet", "Networks", "packed_address", "parse_networks"]
+
+_V4_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def packed_address(text: str) -> bytes:
+    """The 4 or 16 octets of an IP address, empty for what is none (a Unix socket).
+
+    `::ffff:192.0.2.1` is what a socket for both families says of an IPv4 client, and means that.
+    """
+    try:
+        if ":" not in text:
+            return socket.inet_pton(socket.AF_INET, text)
+        packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    except (OSError, ValueError):
+        return b""
+    return packed[12:] if packed.startswith(_V4_MAPPED) else packed
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSet:
+    """Any of these networks."""
+
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    _masks: tuple[tuple[int, int, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        masks = ((net.max_prefixlen // 8, int(net.netmask), int(net.network_address)) for net in self.networks)
+        object.__setattr__(self, "_masks", tuple(masks))
+
+    def __contains__(self, packed: bytes) -> bool:
+        """Whether an address, as `packed_address` gives it, is in one of them."""
+        number, size = int.from_bytes(packed, "big"), len(packed)
+        return any(size == octets and number & mask == network for octets, mask, network in self._masks)
+
+
+def parse_networks(value: object) -> NetworkSet:
+    """A list of networks and single addresses. Raises ValueError with a sentence for the operator."""
+    if isinstance(value, NetworkSet):
+        return value
+    if isinstance(value, list | tuple):
+        return NetworkSet(tuple(_networks(value)))
+    raise ValueError(f'{value!r} is no list of networks; write one like ["192.0.2.0/24", "2001:db8::1"]')
+
+
+def _networks(texts: Iterable[object]) -> Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for text in texts:
+        try:
+            yield ipaddress.ip_network(text if isinstance(text, str) else "")
+        except ValueError:
+            raise ValueError(f"{text!r} is no network; write {_right(text)}") from None
+
+
+def _right(text: object) -> str:
+    """What somebody meant who wrote an address of the network in place of its first one."""
+    try:
+        return f'"{ipaddress.ip_network(str(text), strict=False)}"'
+    except ValueError:
+        return 'one like "192.0.2.0/24" or "2001:db8::/48", or a single address'
+
+
+Networks = Annotated[NetworkSet, PlainValidator(parse_networks), Spelling("list of networks")]
+"""Networks and addresses, in any order."""
