@@ -1,7 +1,7 @@
 """Counters and histograms as plain integers in one flat block: the hot path adds, the collector reads.
 
 A cell is an index into `Stats.cells`; whoever counts asks for its cells once, when it is built, and then only says
-`cells[i] += 1`. The block can be any writable sequence of 64-bit integers, so several processes can share one.
+`cells[i] += 1`. A block of cells is an array, or memory that the supervisor reads too (`server.block`).
 Values are integers: durations are counted in nanoseconds and leave as seconds at the scrape.
 """
 
@@ -10,11 +10,15 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeAlias
 
-__all__ = ["LATENCY_BOUNDS_NS", "Family", "Histogram", "Stats"]
+__all__ = ["LATENCY_BOUNDS_NS", "Block", "Cells", "Children", "Family", "Histogram", "Kind", "Merge", "Stats", "Totals"]
 
-Kind = Literal["counter", "gauge", "histogram"]
+Cells: TypeAlias = "MutableSequence[int] | memoryview[int]"
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
+Merge: TypeAlias = Literal["sum", "least", "most"]
+"""What a gauge of several workers is together."""
 
 LATENCY_BOUNDS_NS: Final = tuple(
     int(microseconds * 1_000)
@@ -32,7 +36,23 @@ class Family:
     kind: Kind
     labels: tuple[str, ...]
     bounds: tuple[int, ...] = ()
+    merge: Merge = "sum"
     children: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """Cells of a child: that of a histogram is its buckets, the +Inf bucket, and the sum."""
+        return len(self.bounds) + 2 if self.kind == "histogram" else 1
+
+    def is_like(self, other: "Family") -> bool:
+        """Whether the children of both can be counted together."""
+        return (self.kind, self.labels, self.bounds) == (other.kind, other.labels, other.bounds)
+
+
+Children: TypeAlias = Mapping[tuple[str, ...], Sequence[int]]
+"""What is in the cells of each child, by its label values."""
+
+Totals: TypeAlias = Iterator[tuple[Family, Children]]
 
 
 class Histogram:
@@ -40,7 +60,7 @@ class Histogram:
 
     __slots__ = ("_bounds", "_cells", "_first", "_sum")
 
-    def __init__(self, cells: MutableSequence[int], first: int, bounds: tuple[int, ...]) -> None:
+    def __init__(self, cells: Cells, first: int, bounds: tuple[int, ...]) -> None:
         self._cells = cells
         self._first = first
         self._bounds = bounds
@@ -53,16 +73,47 @@ class Histogram:
         cells[self._sum] += value
 
 
-class Stats:
-    """The registry: declares families, hands out cells. Declaring the same name twice gives the same family."""
+class Block(Protocol):
+    """Where cells are."""
+
+    @property
+    def cells(self) -> Cells:
+        """All of them, always the same object."""
+        ...
+
+    def allot(self, family: Family, values: tuple[str, ...]) -> int:
+        """The index of new cells, at zero, for a child that the family has not got yet."""
+        ...
+
+
+class _OwnBlock:
+    """Grows as needed, and nobody else reads it."""
 
     def __init__(self) -> None:
         self.cells: array[int] = array("q")
+
+    def allot(self, family: Family, _values: tuple[str, ...]) -> int:
+        index = len(self.cells)
+        self.cells.extend([0] * family.width)
+        return index
+
+
+class Stats:
+    """The registry: declares families, hands out cells. Declaring the same name twice gives the same family."""
+
+    def __init__(self, block: Block | None = None) -> None:
+        self._block = _OwnBlock() if block is None else block
+        self.cells = self._block.cells
         self._families: dict[str, Family] = {}
 
     def families(self) -> Iterator[Family]:
         """Every family in the order in which it was declared."""
         return iter(self._families.values())
+
+    def totals(self) -> Totals:
+        """What is counted at this moment."""
+        for family in self.families():
+            yield family, {values: self.cells[at : at + family.width] for values, at in family.children.items()}
 
     def counter(self, name: str, help_: str, **labels: Sequence[str]) -> Family:
         """A counter family; every combination of the given label values exists from the start, at zero.
@@ -71,9 +122,9 @@ class Stats:
         """
         return self._declare(Family(name, help_, "counter", _names(labels)), list(labels.values()))
 
-    def gauge(self, name: str, help_: str, **labels: Sequence[str]) -> Family:
-        """A gauge family: goes up and down."""
-        return self._declare(Family(name, help_, "gauge", _names(labels)), list(labels.values()))
+    def gauge(self, name: str, help_: str, *, merge: Merge = "sum", **labels: Sequence[str]) -> Family:
+        """A gauge family: goes up and down. `merge` says what the gauges of several workers are together."""
+        return self._declare(Family(name, help_, "gauge", _names(labels), merge=merge), list(labels.values()))
 
     def histogram(
         self, name: str, help_: str, *, bounds: tuple[int, ...] = LATENCY_BOUNDS_NS, **labels: Sequence[str]
@@ -87,9 +138,7 @@ class Stats:
             raise ValueError(f"{family.name} has the labels {family.labels}, not {len(values)} values")
         index = family.children.get(values)
         if index is None:
-            index = family.children[values] = len(self.cells)
-            # A histogram child is its buckets, the +Inf bucket, and the sum.
-            self.cells.extend([0] * (len(family.bounds) + 2 if family.kind == "histogram" else 1))
+            index = family.children[values] = self._block.allot(family, values)
         return index
 
     def timer(self, family: Family, *values: str) -> Histogram:
@@ -98,7 +147,7 @@ class Stats:
 
     def _declare(self, family: Family, values: list[Sequence[str]]) -> Family:
         known = self._families.setdefault(family.name, family)
-        if (known.kind, known.labels, known.bounds) != (family.kind, family.labels, family.bounds):
+        if not known.is_like(family):
             raise ValueError(f"{family.name} is declared twice, differently")
         for combination in product(*values):
             self.cell(known, *combination)

@@ -42,13 +42,16 @@ class RoomWatch:
         self._cells = stats.cells
         self._free_bytes = stats.cell(
             stats.gauge(
-                "fastsmtp_store_free_bytes", "Bytes free in the file system of the mail root, the reserve included."
+                "fastsmtp_store_free_bytes",
+                "Bytes free in the file system of the mail root, the reserve included.",
+                merge="least",
             )
         )
         self._free_inodes = stats.cell(
             stats.gauge(
                 "fastsmtp_store_free_inodes",
                 "Inodes free in the file system of the mail root, the reserve included; -1 where they are not counted.",
+                merge="least",
             )
         )
         self._timer: asyncio.TimerHandle | None = None

@@ -130,7 +130,11 @@ class CachedDirectory:
             stats.counter("fastsmtp_cache_evictions_total", "Answers that went because the cache was full.")
         )
         self._degraded_cell = stats.cell(
-            stats.gauge("fastsmtp_cache_degraded", "1 while the database is away and only known recipients are served.")
+            stats.gauge(
+                "fastsmtp_cache_degraded",
+                "1 while the database is away and only known recipients are served, in any worker.",
+                merge="most",
+            )
         )
 
     @property

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmtp.stats import LATENCY_BOUNDS_NS, Histogram, Stats
+from fastsmtp.stats import LATENCY_BOUNDS_NS, Family, Histogram, Stats
 
 
 def test_a_counter_is_one_cell() -> None:
@@ -124,3 +124,36 @@ def test_observations_are_neither_lost_nor_invented(values: list[int]) -> None:
 def test_latency_bounds_ascend_from_10_us_to_10_s() -> None:
     assert list(LATENCY_BOUNDS_NS) == sorted(set(LATENCY_BOUNDS_NS))
     assert (LATENCY_BOUNDS_NS[0], LATENCY_BOUNDS_NS[-1]) == (10_000, 10_000_000_000)
+
+
+def test_totals_are_the_cells_of_each_child() -> None:
+    stats = Stats()
+    mails = stats.counter("mails_total", "Mails.", kind=("in", "out"))
+    free = stats.gauge("free", "Free.", merge="least")
+    seconds = stats.histogram("seconds", "S.", bounds=(10,))
+    stats.cells[stats.cell(mails, "out")] += 2
+    stats.timer(seconds).observe(7)
+    assert free.merge == "least"
+    assert stats.cells[stats.cell(free)] == 0
+    found = {
+        family.name: {values: list(counts) for values, counts in children.items()}
+        for family, children in stats.totals()
+    }
+    assert found == {"mails_total": {("in",): [0], ("out",): [2]}, "free": {(): [0]}, "seconds": {(): [1, 0, 7]}}
+
+
+def test_cells_may_lie_in_a_block_of_somebody_else() -> None:
+    class Elsewhere:
+        cells = memoryview(bytearray(80)).cast("q")
+
+        def allot(self, family: Family, values: tuple[str, ...]) -> int:
+            asked.append((family.name, values))
+            return len(asked) * 3
+
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    stats = Stats(Elsewhere())
+    family = stats.counter("mails_total", "Mails.", kind=("in", "out"))
+    stats.cells[stats.cell(family, "out")] += 5
+    assert asked == [("mails_total", ("in",)), ("mails_total", ("out",))]
+    assert family.children == {("in",): 3, ("out",): 6}
+    assert list(Elsewhere.cells) == [0, 0, 0, 0, 0, 0, 5, 0, 0, 0]

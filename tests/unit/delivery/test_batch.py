@@ -315,7 +315,7 @@ def test_it_counts() -> None:
     assert value(stats, "fastsmtp_store_messages_total", "452") == 1
     [sizes] = [family for family in stats.families() if family.name == "fastsmtp_store_batch_messages"]
     first_cell = stats.cell(sizes)
-    assert stats.cells[first_cell : first_cell + 2].tolist() == [1, 1]
+    assert list(stats.cells[first_cell : first_cell + 2]) == [1, 1]
     assert stats.cells[first_cell + len(sizes.bounds) + 1] == 3
     [times] = [family for family in stats.families() if family.name == "fastsmtp_store_commit_seconds"]
     first_cell = stats.cell(times)
