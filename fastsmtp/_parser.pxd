@@ -32,6 +32,7 @@ cdef class Parser:
     cdef bint _skip_line(self)
 
     cpdef void feed(self, bytes data)
+    cpdef Py_ssize_t discard_input(self)
     cpdef object next_command(self)
     cpdef void start_data(self)
     cpdef void discard_data(self)

@@ -107,6 +107,15 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
             self._buffer = self._buffer[self._position:] + data
         self._position = 0
 
+    cpdef Py_ssize_t discard_input(self):
+        """Forget what was fed and not used up, a line that had begun included; how many octets were pending."""
+        cdef Py_ssize_t pending = PyBytes_GET_SIZE(self._buffer) - self._position
+        self._buffer = b""
+        self._position = 0
+        self._searched = 0
+        self._skipping_line = False
+        return pending
+
     cpdef object next_command(self):
         """The next command as (verb in upper case, argument without blanks around it), or None: feed more.
 

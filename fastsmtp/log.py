@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from fastsmtp.smtp.record import Result
+from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection, Transaction
 
 __all__ = [
@@ -226,6 +227,7 @@ def transaction_line(transaction: Transaction, *, time: float, duration_ns: int)
         "id": transaction.id,
         "remote": connection.remote_address,
         "helo": connection.hello_name,
+        "tls": _tls(connection.tls),
         "sender": str(transaction.sender),
         "recipients": [str(recipient.address) for recipient in transaction.recipients],
         "size": transaction.message.size,
@@ -247,6 +249,21 @@ def connection_line(connection: Connection, *, time: float) -> dict[str, Any]:
         "helo": connection.hello_name,
         "results": _results(*connection.results),
     }
+
+
+def _tls(tls: TlsFacts | None) -> dict[str, Any] | None:
+    if tls is None:
+        return None
+    line: dict[str, Any] = {"version": tls.version, "cipher": tls.cipher, "bits": tls.bits}
+    if tls.server_name:
+        line["server_name"] = tls.server_name
+    if client := tls.client_certificate:
+        line["client"] = {
+            "subject": client.subject,
+            "fingerprint": client.fingerprint,
+            "verified": client.is_verified,
+        }
+    return line
 
 
 def _results(*results: Result) -> list[dict[str, str]]:

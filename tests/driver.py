@@ -6,10 +6,11 @@ from typing import Any, Final, TypeAlias
 
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Answer, Ask, Ended, Stage
+from fastsmtp.smtp.effects import Answer, Ask, Ended, Stage, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply, defer, reject
 from fastsmtp.smtp.session import Session
+from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection, Mailbox, Recipient, Transaction
 from fastsmtp.stats import Stats
 
@@ -39,6 +40,7 @@ class Driver:
         self.answers: dict[Stage, Answering] = {Stage.RCPT: accept_everybody, Stage.QUEUE: STORED, **(answers or {})}
         self.happened: list[Stage | str] = []
         self.ended: list[Transaction] = []
+        self.discarded = 0
         self.stats = Stats()
         self.connection = Connection("C1", "192.0.2.1", 1025, "192.0.2.25", 25)
         self.session = Session(
@@ -65,6 +67,11 @@ class Driver:
     def resume(self, answer: Answer) -> str:
         """Answer the question that is out."""
         self.session.resume(answer)
+        return self.run()
+
+    def secure(self, facts: TlsFacts) -> str:
+        """The handshake is complete."""
+        self.session.secured(facts)
         return self.run()
 
     def lose(self) -> str:
@@ -100,6 +107,10 @@ class Driver:
                 self.happened.append(effect.transaction.outcome)
                 self.ended.append(effect.transaction)
                 continue
+            if isinstance(effect, StartTls):
+                self.happened.append("starttls")
+                self.discarded = effect.discarded
+                break
             self.happened.append(effect.stage)
             answering = self.answers[effect.stage]
             answer = answering(effect) if callable(answering) else answering

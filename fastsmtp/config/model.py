@@ -19,6 +19,7 @@ from fastsmtp.config.places import (
     SocketAddress,
 )
 from fastsmtp.config.table import Table, default
+from fastsmtp.config.tls import TlsSettings
 from fastsmtp.config.units import Duration, Size, Spelling
 from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse_mailbox
 
@@ -35,6 +36,7 @@ __all__ = [
     "Settings",
     "SmtpSettings",
     "TimeoutSettings",
+    "TlsSettings",
 ]
 
 JOURNAL_SEGMENTS: Final = 4
@@ -227,6 +229,7 @@ class Settings(Table):
     listen: ListenSettings = default({}, "")
     limits: LimitSettings = default({}, "")
     timeouts: TimeoutSettings = default({}, "")
+    tls: TlsSettings = default({}, "")
     smtp: SmtpSettings = default({}, "")
     directory: DirectorySettings = default({}, "")
     maildir: MaildirSettings = default({}, "")

@@ -56,8 +56,9 @@ def toml_value(value: object) -> str:
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case list():
             return f"[{', '.join(map(toml_value, value))}]"
-        case dict() if not value:
-            return "{}"
+        case dict():
+            items = ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items())
+            return f"{{ {items} }}" if items else "{}"
     raise TypeError(f"no TOML form for {value!r}")
 
 

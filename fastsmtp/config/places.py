@@ -24,6 +24,7 @@ __all__ = [
     "SocketAddress",
     "SqliteUrl",
     "parse_listen_address",
+    "site_path",
 ]
 
 PORT_MAX: Final = 65_535
@@ -76,7 +77,7 @@ def _optional_listen_address(value: object) -> ListenAddress | None:
     return None if value is False or value == "" else parse_listen_address(value)
 
 
-def _site_path(value: object, info: ValidationInfo) -> Path:
+def site_path(value: object, info: ValidationInfo) -> Path:
     """A path below the folder of the file that names it; `context["base"]` is that folder."""
     text = str(value) if isinstance(value, str | Path) else ""
     if not text or "\0" in text:
@@ -87,7 +88,7 @@ def _site_path(value: object, info: ValidationInfo) -> Path:
 
 
 def _log_destination(value: object, info: ValidationInfo) -> Path | Literal["stdout"]:
-    return "stdout" if value == "stdout" else _site_path(value, info)
+    return "stdout" if value == "stdout" else site_path(value, info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +142,13 @@ def _directory_url(value: object, info: ValidationInfo) -> SqliteUrl | PostgresU
     text = value if isinstance(value, str) else ""
     scheme, _, rest = text.partition(":")
     if scheme == "sqlite" and rest:
-        return SqliteUrl(_site_path(rest, info))
+        return SqliteUrl(site_path(rest, info))
     if scheme in {"postgresql", "postgres"}:
         return _postgres_url(text)
     raise ValueError('this names no directory; write "sqlite:PATH" or "postgresql://USER@HOST/DATABASE"')
 
 
-SitePath = Annotated[Path, PlainValidator(_site_path), Spelling("path")]
+SitePath = Annotated[Path, PlainValidator(site_path), Spelling("path")]
 SocketAddress = Annotated[ListenAddress, PlainValidator(parse_listen_address), Spelling("address")]
 OptionalListenAddress = Annotated[
     ListenAddress | None, PlainValidator(_optional_listen_address), Spelling("address, or `false`")

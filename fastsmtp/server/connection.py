@@ -5,13 +5,17 @@ No task is made here for what can be answered now. One future (or, for a corouti
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable
 from typing import Final, cast
 
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import FlowControl
 from fastsmtp.server.service import Service
-from fastsmtp.smtp.effects import Answer, Ended, Stage
+from fastsmtp.server.tls.handshake import Handshake
+from fastsmtp.server.tls.offer import TlsOffer
+from fastsmtp.server.tls.transport import TlsTransport
+from fastsmtp.smtp.effects import Answer, Ask, Stage, StartTls
 from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Recipient
@@ -38,6 +42,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._service = service
         self._shared = service.shared
         self._pending: asyncio.Future[Answer] | None = None
+        self._handshake: Handshake | None = None
         self._asked_ns = 0
         self._asked_stage = Stage.CONNECT
         self._eof = False
@@ -50,7 +55,7 @@ class ConnectionProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         service, shared = self._service, self._shared
         stats = shared.stats
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport: asyncio.Transport = cast("asyncio.Transport", transport)
         self._flow = FlowControl(self._transport)
         remote = transport.get_extra_info("peername") or ("", 0)  # empty when the client is gone again already
         local = transport.get_extra_info("sockname") or ("", 0)
@@ -61,11 +66,19 @@ class ConnectionProtocol(asyncio.Protocol):
             refusal = TOO_MANY_CONNECTIONS
         shared.open.add(self)
         stats.cells[stats.open] += 1
+        offer = service.tls
+        is_implicit = offer is not None and offer.is_implicit
         if refusal is not None:
             stats.cells[stats.turned_away] += 1
+            if is_implicit:  # a handshake to say no in costs more than there may be, and plain text is not understood
+                self._transport.close()
+                return
             self._session.turn_away(refusal)
         else:
             stats.cells[stats.accepted] += 1
+            if offer is not None and is_implicit:
+                self._start_tls(offer)
+                return
             self._session.open()
         self._run()
 
@@ -106,7 +119,11 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def expire(self) -> None:
         """The client took too long."""
-        if self._session.closing or not self._flow.can_write:
+        if self._handshake is not None:
+            self._handshake.timed_out()
+            self._handshake = None
+            self.abort()
+        elif self._session.closing or not self._flow.can_write:
             self.abort()  # it does not even read
         else:
             self._session.time_out()
@@ -115,18 +132,63 @@ class ConnectionProtocol(asyncio.Protocol):
     def drain(self) -> None:
         """Finish the message that is arriving, if there is one, then say 421 and close."""
         self._session.drain()
+        if self._handshake is not None:
+            return  # it is said in TLS, or not at all
         if self._pending is None and self._flow.can_write:
             self._run()
 
     def cut(self) -> None:
         """Say 421 now, in the middle of whatever it is, and close."""
-        if self._pending is None:
+        if self._handshake is not None:
+            self.abort()
+        elif self._pending is None:
             self._session.turn_away(SHUTTING_DOWN)
             self._run()
 
     def abort(self) -> None:
         """Close without a word."""
         self._transport.abort()
+
+    # --- TLS ---------------------------------------------------------------------------------------------------------
+
+    def secured(self, tls: ssl.SSLObject) -> None:
+        """The handshake is complete: the dialogue begins, or begins anew."""
+        handshake, offer = self._handshake, self._service.tls
+        if handshake is None or offer is None:
+            raise RuntimeError("nobody has begun a handshake")
+        self._handshake = None
+        self._session.secured(handshake.completed(tls))
+        self.deadline = self._shared.loop.time() + self._service.command_s
+        if offer.is_implicit:
+            self._session.open()
+        self._run()
+
+    def not_secured(self, reason: str) -> None:
+        """No handshake came about; the connection is being closed."""
+        if self._handshake is not None:
+            self._handshake.failed(reason)
+            self._handshake = None
+            self.deadline = self._shared.loop.time() + _CLOSE_S
+
+    def _upgrade(self, effect: StartTls) -> None:
+        """The client has asked for TLS: our 220 is the last that goes out in plain text."""
+        stats, offer = self._shared.stats, self._service.tls
+        if offer is None:
+            raise RuntimeError("STARTTLS was offered where there is no TLS")
+        self._transport.write(self._session.take_output())
+        if effect.discarded:
+            stats.cells[offer.stats.discarded] += effect.discarded
+            connection = self._session.connection
+            extra = {"id": connection.id, "remote": connection.remote_address, "bytes": effect.discarded}
+            _log.warning("plain text behind STARTTLS thrown away", extra=extra)
+        self._start_tls(offer)
+
+    def _start_tls(self, offer: TlsOffer) -> None:
+        tls = TlsTransport(self._transport, offer.context, self, self._shared.loop)
+        self._transport, self._flow = tls, FlowControl(tls)
+        self._handshake = offer.begin(self._session.connection)
+        self.deadline = self._shared.loop.time() + offer.handshake_s
+        tls.start()
 
     # --- the dialogue ------------------------------------------------------------------------------------------------
 
@@ -151,7 +213,10 @@ class ConnectionProtocol(asyncio.Protocol):
         """Answer the session's questions; True when one has to wait for its answer."""
         session, service, shared = self._session, self._service, self._shared
         while (effect := session.advance()) is not None:
-            if isinstance(effect, Ended):
+            if not isinstance(effect, Ask):
+                if isinstance(effect, StartTls):
+                    self._upgrade(effect)
+                    return False
                 self._had_transaction = True
                 service.ended(effect.transaction)
                 continue

@@ -42,7 +42,8 @@ def _label(family: Family, position: int) -> str:
     """A label with its values, where they are few and the same everywhere."""
     name = family.labels[position]
     values = sorted({values[position] for values in family.children})
-    return name if name in {"verb", "stage", "plugin", "mode", "answer"} else f"{name}: {', '.join(values)}"
+    is_short = name not in {"verb", "stage", "plugin", "mode", "answer", "certificate"}
+    return f"{name}: {', '.join(filter(None, values))}" if is_short else name
 
 
 def document() -> str:

@@ -32,6 +32,9 @@ from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
+from fastsmtp.server.tls.contexts import ignore_bad_names
+from fastsmtp.server.tls.handshake import TlsStats
+from fastsmtp.server.tls.offer import Credentials
 from fastsmtp.smtp.message import Spool
 from fastsmtp.smtp.options import Room, SessionOptions
 from fastsmtp.stats import Stats
@@ -73,6 +76,7 @@ def session_options(
         room=room or Room(),
         bare_newline=settings.smtp.bare_newline,
         asks=pipeline.asks,
+        starttls=settings.tls.is_on,
     )
 
 
@@ -103,12 +107,15 @@ class Server:
             log,
             identifiers(self._clock.time),
         )
+        tls_stats = TlsStats(self.stats, [str(files) for files in settings.tls.certificates])
+        self._credentials = Credentials(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
         self._service = Service(
             self._shared,
             session_options(settings, self.pipeline, self._store.room, self._store.spools.new),
             settings.timeouts.command,
             settings.timeouts.data,
             self.pipeline,
+            self._credentials.offer() if self._credentials is not None else None,
         )
         self._deadlines = Deadlines(loop, self._shared.open)
         self._listeners = Listeners(settings.listen.smtp, settings.listen.backlog)
@@ -122,6 +129,8 @@ class Server:
             await self._store.open()
             await self._start_plugins()
             self._deadlines.start()
+            if self._credentials is not None:
+                self._credentials.start()
             addresses = await self._listeners.start(lambda: ConnectionProtocol(self._service))
             metrics_address = await self._start_metrics()
         except DirectoryError as error:
@@ -138,6 +147,8 @@ class Server:
         self._listeners.stop()
         await self._drain(drain_s)
         self._deadlines.stop()
+        if self._credentials is not None:
+            await self._credentials.stop()
         await self.pipeline.settle()
         for loaded in reversed(self._started):
             try:
@@ -212,6 +223,7 @@ def run(settings: Settings, *, announce: Callable[[RunningServer], None]) -> int
     A second signal ends the drain at once.
     """
     os.umask(_PRIVATE)
+    ignore_bad_names()
     _allow_descriptors()
     uvloop.run(_serve(settings, announce))
     return 0

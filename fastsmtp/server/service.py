@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastsmtp.log import connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.shared import Shared
+from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.transaction import Connection, Transaction
 
@@ -14,7 +15,7 @@ __all__ = ["Service"]
 @dataclass(slots=True)
 class Service:
     """One per listener; `shared` is the worker's. `command_s` and `data_s` are how many seconds a client may take for a
-    command and for a piece of a message.
+    command and for a piece of a message; `tls` is None where there is none.
     """
 
     shared: Shared
@@ -22,6 +23,7 @@ class Service:
     command_s: float
     data_s: float
     pipeline: Pipeline
+    tls: TlsOffer | None = None
 
     def ended(self, transaction: Transaction) -> None:
         """Account for a transaction: plugins, metrics, one log line."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from fastsmtp import _parser
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage
+from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.reception import Reception
 from fastsmtp.smtp.replies import Reply
@@ -23,6 +23,8 @@ _CONNECTED, _GREETED, _CLOSED = State.CONNECTED, State.GREETED, State.CLOSED
 
 class Dialogue:
     """One client's. `verb` is the command that is being answered; `asks` are the stages that somebody wants to hear of.
+    `extensions` are what this client is offered, in the state of its encryption; `naughty_at_door` is the mark (and
+    whose it is) that it had before it said anything.
 
     `transaction` is None outside of one; `transaction_ids` gives each its name.
     """
@@ -37,6 +39,8 @@ class Dialogue:
         self.closing = False
         self.verb = b"connect"
         self.asks: frozenset[Stage] = options.asks
+        self.extensions = options.extensions
+        self.naughty_at_door: tuple[Reply | None, str] = (None, "")
         self.ids = transaction_ids
         self._counter = counter
         self._parser = _parser.Parser(
@@ -70,10 +74,14 @@ class Dialogue:
         self._errors += 1
         self.reply(replies.TOO_MANY_ERRORS if self._errors > self.options.errors else reply)
 
-    def ask(self, ask: Ask, go_on: "Resumed") -> None:
+    def ask(self, ask: Ask | StartTls, go_on: "Resumed") -> None:
         """Ask, and go on with `go_on(dialogue, answer)`; no further command is looked at before."""
         self._continue = go_on
         self._effect = ask
+
+    def discard_input(self) -> int:
+        """Throw away what was fed and not looked at; how many octets that is."""
+        return self._parser.discard_input()
 
     def conclude(self, reply: Reply) -> None:
         """The last word on a transaction; afterwards nothing of it is left, whatever the word was (section 4.1.1.4)."""

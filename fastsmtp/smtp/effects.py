@@ -8,7 +8,7 @@ from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Hello, Recipient, Transaction
 
-__all__ = ["Answer", "Ask", "Effect", "Ended", "Stage", "VerbLine"]
+__all__ = ["Answer", "Ask", "Effect", "Ended", "Stage", "StartTls", "VerbLine"]
 
 
 @quick
@@ -55,7 +55,16 @@ class Ended(NamedTuple):
     transaction: Transaction
 
 
-Effect: TypeAlias = Ask | Ended
+class StartTls(NamedTuple):
+    """Write what there is to be written, then shake hands: `Session.secured(facts)`, or close the connection.
+
+    `discarded` octets came in plain text behind the command, and are no part of anything any more.
+    """
+
+    discarded: int
+
+
+Effect: TypeAlias = Ask | Ended | StartTls
 
 Answer: TypeAlias = Reply | Recipient | None
 """How an Ask is resumed: no opinion, a reply, or (RCPT) the recipient that was accepted."""

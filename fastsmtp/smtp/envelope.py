@@ -25,7 +25,7 @@ def hello(dialogue: Dialogue, argument: bytes) -> None:
         dialogue.error(error.reply)
         return
     verb = dialogue.verb.decode()
-    said = Hello(verb, name, {} if verb == "HELO" else dict(dialogue.options.extensions))
+    said = Hello(verb, name, {} if verb == "HELO" else dict(dialogue.extensions))
     if _ON_HELLO in dialogue.asks:
         dialogue.ask(Ask(_ON_HELLO, said), lambda dialogue, answer: _hello_answered(dialogue, said, answer))
     else:
@@ -42,8 +42,6 @@ def _hello_answered(dialogue: Dialogue, said: Hello, answer: Answer) -> None:
     options = dialogue.options
     if said.verb == "HELO":
         dialogue.reply(options.helo_reply)
-    elif said.extensions == options.extensions:
-        dialogue.reply(options.ehlo_reply)
     else:
         dialogue.reply(options.list_extensions(said.extensions))
 

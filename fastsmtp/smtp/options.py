@@ -29,7 +29,8 @@ class SessionOptions:
 
     `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
     before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
-    is None, all of it stays in memory. `room` changes while sessions run.
+    is None, all of it stays in memory. `room` changes while sessions run. `starttls` offers TLS to those who have
+    none; `tls_extensions` are what those are offered who do.
     """
 
     hostname: str
@@ -44,20 +45,32 @@ class SessionOptions:
     room: Room = field(default_factory=Room)
     bare_newline: Literal["normalize", "reject"] = "normalize"
     asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
+    starttls: bool = False
     extensions: Mapping[str, str] = field(init=False)
+    tls_extensions: Mapping[str, str] = field(init=False)
     greeting: Reply = field(init=False)
     helo_reply: Reply = field(init=False)
     ehlo_reply: Reply = field(init=False)
+    tls_ehlo_reply: Reply = field(init=False)
 
     def __post_init__(self) -> None:
-        extensions = offers(self.message_size)
+        tls_extensions = offers(self.message_size)
+        # RFC 3207 section 4.2: not offered once it is on
+        extensions = {**tls_extensions, "STARTTLS": ""} if self.starttls else tls_extensions
         greeting = f"{self.hostname} ESMTP {self.banner or 'fastsmtp'}"  # the name comes first (section 4.2)
         object.__setattr__(self, "extensions", extensions)
+        object.__setattr__(self, "tls_extensions", tls_extensions)
         object.__setattr__(self, "greeting", Reply(220, "", greeting))
         object.__setattr__(self, "helo_reply", Reply(250, "", self.hostname))
-        object.__setattr__(self, "ehlo_reply", self.list_extensions(extensions))
+        object.__setattr__(self, "ehlo_reply", self._list(extensions))
+        object.__setattr__(self, "tls_ehlo_reply", self._list(tls_extensions))
 
     def list_extensions(self, extensions: Mapping[str, str]) -> Reply:
         """The answer to EHLO (RFC 5321 section 4.1.1.1)."""
+        if extensions == self.extensions:
+            return self.ehlo_reply
+        return self.tls_ehlo_reply if extensions == self.tls_extensions else self._list(extensions)
+
+    def _list(self, extensions: Mapping[str, str]) -> Reply:
         lines = (f"{keyword} {parameters}".rstrip() for keyword, parameters in extensions.items())
         return Reply(250, "", "\n".join((self.hostname, *lines)))

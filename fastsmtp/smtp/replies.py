@@ -104,6 +104,7 @@ def reject(enhanced: str, text: str, *, code: int = 550) -> Reply:
 
 
 # Session (RFC 5321 sections 4.2.3 and 4.3.2)
+READY_FOR_TLS: Final = Reply(220, "2.0.0", "Ready to start TLS")  # RFC 3207 section 4
 BYE: Final = Reply(221, "2.0.0", "Bye", closes=True)
 OK: Final = Reply(250, "2.0.0", "OK")
 SENDER_OK: Final = Reply(250, "2.1.0", "Sender OK")
@@ -132,6 +133,7 @@ HTTP_SPOKEN: Final = Reply(421, "4.7.0", "This is SMTP, not HTTP", closes=True)
 # Order (RFC 5321 section 4.1.4)
 HELLO_FIRST: Final = Reply(503, "5.5.1", "Say HELO or EHLO first")
 MAIL_FIRST: Final = Reply(503, "5.5.1", "Need MAIL first")
+TLS_ON_ALREADY: Final = Reply(503, "5.5.1", "TLS is on already")
 NESTED_MAIL: Final = Reply(503, "5.5.1", "A mail transaction is open already")
 NO_VALID_RECIPIENTS: Final = Reply(554, "5.5.1", "No valid recipients")  # section 3.3
 

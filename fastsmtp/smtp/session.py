@@ -21,6 +21,8 @@ from fastsmtp.smtp.effects import Answer, Ask, Effect, Stage
 from fastsmtp.smtp.envelope import hello, mail, rcpt, rset
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.starttls import forget, starttls
+from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection
 from fastsmtp.smtp.transitions import TRANSITIONS, State
 
@@ -37,6 +39,7 @@ HANDLERS: Final[Mapping[bytes, Verb]] = {
     b"VRFY": any_verb,
     b"HELP": any_verb,
     b"QUIT": any_verb,
+    b"STARTTLS": starttls,
 }
 """What answers a verb where the table of transitions permits it."""
 
@@ -129,6 +132,12 @@ class Session(Dialogue):
         self._continue = None
         go_on(self, answer)
 
+    def secured(self, facts: TlsFacts) -> None:
+        """The handshake is complete: the answer to StartTls, or (without one) what comes before `open`."""
+        forget(self)
+        self._continue = None
+        self.connection.tls = facts
+
     def take_output(self) -> bytes:
         """What is to be written now; replies to pipelined commands leave together (RFC 2920 section 3.2)."""
         output = self._output
@@ -166,4 +175,5 @@ def _connect_answered(session: Session, answer: Answer) -> None:
         code, enhanced = (554, answer.enhanced) if answer.is_permanent else (421, answer.enhanced)
         session.reply(Reply(code, enhanced, answer.text, closes=True))
     else:
+        session.naughty_at_door = (session.connection.naughty, session.connection.naughty_by)
         session.reply(session.options.greeting)

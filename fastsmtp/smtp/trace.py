@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from fastsmtp.smtp.address import Address
+from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Transaction
 
 __all__ = ["delivered_to", "received", "return_path"]
@@ -44,13 +45,24 @@ def received(transaction: Transaction, hostname: str, now: float) -> bytes:
     connection = transaction.connection
     hello = connection.hello
     name = hello.name if hello and _is_hello_name(hello.name) else "invalid"
-    # RFC 6531 section 4.3 has a word of its own for internationalized mail.
-    protocol = "UTF8SMTP" if transaction.smtputf8 else _PROTOCOLS[hello.verb if hello else "HELO"]
+    protocol = _protocol(hello.verb if hello else "HELO", connection.tls, smtputf8=transaction.smtputf8)
     words = [f"id {transaction.id}"]
     if len(transaction.recipients) == 1:
         words.append(f"for <{_text(transaction.recipients[0].address)}>")
+    if connection.tls is not None:
+        words.append(f"tls {connection.tls.cipher}")  # RFC 8314 section 4.3
     text, _ = _fold(_origin(name, connection.remote_address, hostname, protocol), words)
     return f"{text};\n\t{_date(int(now))}\n".encode()
+
+
+def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool) -> str:
+    """What stands behind `with`: the protocol and, in a comment, the version of TLS."""
+    # RFC 6531 section 4.3 has a word of its own for internationalized mail.
+    protocol = "UTF8SMTP" if smtputf8 else _PROTOCOLS[verb]
+    if tls is None:
+        return protocol
+    # RFC 3848; there is no such word for a client that said HELO.
+    return f"{protocol}{'' if protocol == 'SMTP' else 'S'} ({tls.version})"
 
 
 @lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ from fastsmtp.smtp.address import NULL_SENDER, Address
 from fastsmtp.smtp.message import Message
 from fastsmtp.smtp.record import Notes, Result
 from fastsmtp.smtp.replies import RECIPIENT_OK, Reply
+from fastsmtp.smtp.tls import TlsFacts
 
 __all__ = [
     "REFUSALS_KEPT",
@@ -44,7 +45,11 @@ class Hello:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One TCP connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT."""
+    """One TCP connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT.
+
+    `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
+    forgotten (RFC 3207 section 4.2).
+    """
 
     id: str
     remote_address: str
@@ -52,6 +57,7 @@ class Connection:
     local_address: str
     local_port: int
     hello: Hello | None = None
+    tls: TlsFacts | None = None
     naughty: Reply | None = None
     naughty_by: str = ""
     notes: Notes = field(default_factory=Notes)

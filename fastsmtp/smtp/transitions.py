@@ -37,7 +37,7 @@ class State(enum.Enum):
 
 # Defined by a standard, and not ours: expansion of lists, the extensions of their own issue, the relics of RFC 821.
 _NOT_OFFERED: Final = dict.fromkeys(
-    (b"EXPN", b"AUTH", b"BDAT", b"ETRN", b"STARTTLS", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED
+    (b"EXPN", b"AUTH", b"BDAT", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED
 )
 # A browser that was tricked into talking to port 25 must not get to its second line (ALPACA).
 _HTTP: Final = dict.fromkeys((b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PATCH"), HTTP_SPOKEN)
@@ -62,6 +62,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             RCPT=HELLO_FIRST,
             DATA=HELLO_FIRST,
             RSET=State.CONNECTED,
+            STARTTLS=HELLO_FIRST,
         ),
         State.GREETED: _row(
             State.GREETED,
@@ -71,6 +72,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             RCPT=MAIL_FIRST,
             DATA=MAIL_FIRST,
             RSET=_GREETED,
+            STARTTLS=State.CONNECTED,
         ),
         State.SENDER: _row(
             State.SENDER,
@@ -80,6 +82,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             RCPT=State.RECIPIENTS,
             DATA=NO_VALID_RECIPIENTS,
             RSET=_GREETED,
+            STARTTLS=NESTED_MAIL,
         ),
         State.RECIPIENTS: _row(
             State.RECIPIENTS,
@@ -89,6 +92,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             RCPT=State.RECIPIENTS,
             DATA=State.MESSAGE,
             RSET=_GREETED,
+            STARTTLS=NESTED_MAIL,
         ),
     }
 )

@@ -99,6 +99,10 @@ class Client:
         """HELO."""
         return self.command(f"HELO {name}")
 
+    def starttls(self) -> Heard:
+        """STARTTLS; after a 220 the connection is encrypted, and a new `hello` is needed."""
+        return self.command("STARTTLS")
+
     def mail(self, sender: str = "", *parameters: str) -> Heard:
         """MAIL with the address as it is written between the brackets, and parameters such as `"SIZE=100"`."""
         return self.command(" ".join((f"MAIL FROM:<{sender}>", *parameters)))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from fastsmtp.config.model import PluginEntry
 from fastsmtp.directory.memory import MemoryDirectory
@@ -14,10 +14,11 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import AnyPlugin, Services
 from fastsmtp.ports import Directory, MessageStore
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Ask
+from fastsmtp.smtp.effects import Ended, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.session import Session
+from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
 from fastsmtp.stats import Stats
 from fastsmtp.testing.client import Client
@@ -30,11 +31,16 @@ PluginSpec: TypeAlias = str | type[AnyPlugin] | tuple[str | type[AnyPlugin], Map
 
 T = TypeVar("T")
 
+_TLS: Final = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
+
 
 class Site:
     """A server in memory; use it in a `with` statement, which starts and stops its plugins.
 
     `users` are addresses whose domains become ours; `session` is whatever `SessionOptions` takes (`message_size=...`).
+    With `starttls=True` TLS is on offer, and is on, as `tls` says, once a client has heard the 220: there is no
+    handshake, and what the client sent in the same breath is thrown away, as a server does it.
+
     With `byte_by_byte` clients send single bytes. `transactions` are those that ended, `delivered` the mail by mailbox
     (of the MemoryStore), `clock` the only time there is, except for the timeouts of plugins, which are real.
 
@@ -63,6 +69,7 @@ class Site:
         self.pipeline = Pipeline(Chain(self.plugins, self.stats, self.clock), self.directory, self.store, self.stats)
         self.options = SessionOptions(**{"hostname": "mx.example.test", "asks": self.pipeline.asks, **session})
         self.byte_by_byte = byte_by_byte
+        self.tls = _TLS
         self._replies = ReplyCounter(self.stats)
         self._connection_ids = (f"C{number}" for number in count(1))
         self._transaction_ids = (f"T{number}" for number in count(1))
@@ -88,10 +95,13 @@ class Site:
                 client.disconnect()
             self.run(self._stop())
 
-    def connect(self, ip: str = "192.0.2.1", port: int = 49152) -> Client:
-        """A client from this address; what it heard first is its `greeting`."""
+    def connect(self, ip: str = "192.0.2.1", port: int = 49152, *, tls: TlsFacts | None = None) -> Client:
+        """A client from this address; what it heard first is its `greeting`. With `tls`, all of it is encrypted."""
         connection = Connection(next(self._connection_ids), ip, port, "192.0.2.25", 25)
-        client = Client(_ServerEnd(self, Session(self.options, connection, self._replies, self._transaction_ids)))
+        session = Session(self.options, connection, self._replies, self._transaction_ids)
+        if tls is not None:
+            session.secured(tls)
+        client = Client(_ServerEnd(self, session))
         self._clients.append(client)
         return client
 
@@ -151,17 +161,22 @@ class _ServerEnd:
         step = 1 if self._site.byte_by_byte else len(data)
         for start in range(0, len(data), step) if data else (0,):
             self._session.feed(data[start : start + step])
-            await self._advance()
+            if await self._advance():
+                break
         if self._session.closing and self.is_open:
             self.is_open = False
             self._site.pipeline.disconnected(self.connection)
         await self._site.pipeline.settle()
         return self._session.take_output()
 
-    async def _advance(self) -> None:
+    async def _advance(self) -> bool:
+        """Answer the session's questions; whether TLS has been switched on."""
         session, site = self._session, self._site
         while (effect := session.advance()) is not None:
-            if not isinstance(effect, Ask):
+            if isinstance(effect, StartTls):
+                session.secured(site.tls)
+                return True
+            if isinstance(effect, Ended):
                 site.transactions.append(effect.transaction)
                 site.pipeline.ended(effect.transaction)
                 continue
@@ -172,6 +187,7 @@ class _ServerEnd:
             if answer is not None and not isinstance(answer, Reply | Recipient):
                 answer = await answer
             session.resume(answer)
+        return False
 
 
 def _load(specs: Iterable[PluginSpec], plugin_path: Sequence[Path]) -> list[LoadedPlugin]:

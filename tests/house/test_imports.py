@@ -26,6 +26,7 @@ LAYERS = {
     "fastsmtp.config.networks": 0,
     "fastsmtp.config.places": 0,
     "fastsmtp.config.table": 0,
+    "fastsmtp.config.tls": 0,
     "fastsmtp.config.units": 0,
     "fastsmtp.smtp": 1,
     "fastsmtp.plugin": 2,

@@ -15,6 +15,7 @@ from fastsmtp.log import FLUSH_BYTES, LineLog, LogHandler, encode_line, iso_time
 from fastsmtp.smtp.address import NULL_SENDER, Address
 from fastsmtp.smtp.record import Result
 from fastsmtp.smtp.replies import USER_UNKNOWN, Reply
+from fastsmtp.smtp.tls import ClientCertificate, TlsFacts
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
 STORED = Reply(250, "2.0.0", "stored as 1a2b")
@@ -232,6 +233,7 @@ def test_a_transaction_is_one_line() -> None:
         "id": "1a2b",
         "remote": "192.0.2.7",
         "helo": "client.example",
+        "tls": None,
         "sender": "joe@example.com",
         "recipients": ['"Al ice"@example.org'],
         "size": 14,
@@ -240,6 +242,22 @@ def test_a_transaction_is_one_line() -> None:
         "reply": "250 2.0.0 stored as 1a2b",
         "refused": [{"recipient": "eve@example.org", "reply": "550 5.1.1 No such user here"}],
         "results": [{"plugin": "headers", "outcome": "pass", "evidence": "all there"}],
+    }
+
+
+def test_a_transaction_says_how_it_was_encrypted() -> None:
+    connection = Connection("c1", "192.0.2.7", 50_000, "192.0.2.1", 25)
+    connection.tls = TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", 128)
+    transaction = Transaction("1a2b", connection)
+    basic = {"version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256", "bits": 128}
+    assert transaction_line(transaction, time=0.0, duration_ns=0)["tls"] == basic
+
+    shown = ClientCertificate("CN=client", "CN=authority", (), "ab" * 32, is_verified=True)
+    connection.tls = TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", 128, "mx.example.test", shown)
+    assert transaction_line(transaction, time=0.0, duration_ns=0)["tls"] == {
+        **basic,
+        "server_name": "mx.example.test",
+        "client": {"subject": "CN=client", "fingerprint": "ab" * 32, "verified": True},
     }
 
 

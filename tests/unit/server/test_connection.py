@@ -2,127 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from certificates import TlsClient
+from connections import Broken, Encrypted, Rig, opened_log, with_rig
 
-from fastsmtp.directory.memory import MemoryDirectory
-from fastsmtp.log import LineLog
-from fastsmtp.pipeline.chain import Chain
-from fastsmtp.pipeline.pipeline import Pipeline
-from fastsmtp.plugin import Address
-from fastsmtp.ports import Directory, MessageStore, Whereabouts
-from fastsmtp.server.clock import SystemClock
-from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import INPUT_BYTES
-from fastsmtp.server.identifiers import identifiers
-from fastsmtp.server.service import Service
-from fastsmtp.server.shared import ConnectionStats, Shared
-from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
-from fastsmtp.smtp.transaction import Transaction
-from fastsmtp.stats import Stats
 
 ENVELOPE = b"EHLO c.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
-
-
-class Transport(asyncio.Transport):
-    """Keeps every single write apart."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("192.0.2.1", 4711), "sockname": ("192.0.2.2", 25)})
-        self.writes: list[bytes] = []
-        self.calls: list[str] = []
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writes.append(bytes(data))
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-    def abort(self) -> None:
-        self.calls.append("abort")
-
-    def pause_reading(self) -> None:
-        self.calls.append("pause")
-
-    def resume_reading(self) -> None:
-        self.calls.append("resume")
-
-
-class Store:
-    """Gives out futures, which the test fulfils."""
-
-    def __init__(self) -> None:
-        self.futures: list[asyncio.Future[Reply]] = []
-
-    def store(self, transaction: Transaction) -> asyncio.Future[Reply]:
-        self.futures.append(asyncio.get_running_loop().create_future())
-        return self.futures[-1]
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class Broken:
-    """A directory with a fault in its code."""
-
-    def locate(self, address: Address) -> Whereabouts:
-        raise ZeroDivisionError("secret detail")
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class Rig:
-    """A connection with everything around it."""
-
-    def __init__(self, log: LineLog, directory: Directory | None = None, max_connections: int = 10) -> None:
-        self.stats = Stats()
-        self.fake = Store()
-        store: MessageStore = self.fake
-        clock = SystemClock()
-        pipeline = Pipeline(
-            Chain([], self.stats, clock), directory or MemoryDirectory(["alice@example.test"]), store, self.stats
-        )
-        self.shared = Shared(
-            asyncio.get_running_loop(),
-            max_connections,
-            ConnectionStats(self.stats, pipeline.asks),
-            clock,
-            log,
-            identifiers(clock.time),
-        )
-        options = SessionOptions("mx.example.org", asks=pipeline.asks)
-        self.service = Service(self.shared, options, 300.0, 180.0, pipeline)
-
-    def connect(self) -> tuple[ConnectionProtocol, Transport]:
-        protocol, transport = ConnectionProtocol(self.service), Transport()
-        protocol.connection_made(transport)
-        return protocol, transport
-
-    def gauge(self) -> int:
-        return self.stats.cells[self.shared.stats.open]
-
-
-@contextmanager
-def opened_log(tmp_path: Path) -> Iterator[LineLog]:
-    log = LineLog.open(tmp_path / "log")
-    yield log
-    log.close()
-
-
-def with_rig(tmp_path: Path, test: Callable[[Rig], None], directory: Directory | None = None) -> None:
-    async def body() -> None:
-        with opened_log(tmp_path) as log:
-            test(Rig(log, directory))
-
-    asyncio.run(body())
 
 
 def test_replies_to_a_pipelined_group_leave_in_one_write(tmp_path: Path) -> None:
@@ -380,3 +270,98 @@ def test_no_task_is_made_for_what_can_be_answered_now(tmp_path: Path) -> None:
             assert transport.writes
 
     asyncio.run(body())
+
+
+def test_what_came_in_plain_text_behind_starttls_is_thrown_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def test(rig: Rig) -> None:
+        stats = rig.offer_tls()
+        protocol, transport = rig.connect()
+        protocol.data_received(b"EHLO evil.example\r\nSTARTTLS\r\nMAIL FROM:<evil@example.org>\r\nRCPT TO")
+        assert transport.writes[-1].endswith(b"\r\n220 2.0.0 Ready to start TLS\r\n")
+        assert rig.stats.cells[stats.discarded] == 37
+        client = Encrypted(transport)
+        assert client.handshake() == ""
+        assert client.say(b"MAIL FROM:<a@example.org>\r\n") == "503 5.5.1 Say HELO or EHLO first\r\n"
+        assert "STARTTLS" not in client.say(b"EHLO c.example\r\n")
+        assert client.say(b"QUIT\r\n") == "221 2.0.0 Bye\r\n"
+        assert transport.calls == ["close"]
+        transport.protocol.connection_lost(None)
+        assert rig.gauge() == 0
+
+    with_rig(tmp_path, test)
+    [record] = caplog.records
+    assert (record.message, record.__dict__["bytes"]) == ("plain text behind STARTTLS thrown away", 37)
+
+
+def test_encrypted_from_the_start(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        rig.offer_tls(implicit=True)
+        protocol, transport = rig.connect()
+        assert transport.writes == []
+        client = Encrypted(transport)
+        assert client.handshake() + client.say(b"") == "220 mx.example.org ESMTP fastsmtp\r\n"
+        assert client.say(b"STARTTLS\r\n") == "503 5.5.1 Say HELO or EHLO first\r\n"
+        assert rig.shared.open == {protocol}
+
+    with_rig(tmp_path, test)
+
+
+def test_nobody_is_turned_away_in_plain_text_where_tls_is_spoken(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        rig.offer_tls(implicit=True)
+        rig.shared.draining = True
+        protocol, transport = rig.connect()
+        assert (transport.writes, transport.calls) == ([], ["close"])
+        protocol.connection_lost(None)
+        assert rig.gauge() == 0
+
+    with_rig(tmp_path, test)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_handshake_has_its_time(tmp_path: Path, implicit: bool) -> None:
+    def test(rig: Rig) -> None:
+        stats = rig.offer_tls(implicit=implicit)
+        protocol, transport = rig.connect()
+        if not implicit:
+            protocol.data_received(b"EHLO c.example\r\nSTARTTLS\r\n")
+        left_s = protocol.deadline - rig.shared.loop.time()
+        assert 19.0 < left_s <= 20.0
+        transport.protocol.data_received(TlsClient().handshake()[:20])
+        assert protocol.deadline - rig.shared.loop.time() <= left_s
+        protocol.expire()
+        assert transport.calls == ["abort"]
+        transport.protocol.connection_lost(None)
+        assert rig.stats.cells[stats.failures["timeout"]] == 1
+        assert rig.stats.cells[stats.failures["left"]] == 0
+        assert rig.gauge() == 0
+
+    with_rig(tmp_path, test)
+
+
+def test_draining_waits_for_a_handshake_and_is_said_in_tls(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        rig.offer_tls()
+        protocol, transport = rig.connect()
+        protocol.data_received(b"EHLO c.example\r\nSTARTTLS\r\n")
+        said = len(transport.writes)
+        protocol.drain()
+        assert len(transport.writes) == said
+        client = Encrypted(transport)
+        assert client.handshake() == "421 4.3.2 Shutting down, come again soon\r\n"
+        assert transport.calls == ["close"]
+
+    with_rig(tmp_path, test)
+
+
+def test_a_drain_that_runs_out_cuts_a_handshake(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        rig.offer_tls(implicit=True)
+        protocol, transport = rig.connect()
+        protocol.drain()
+        protocol.cut()
+        assert (transport.writes, transport.calls) == ([], ["abort"])
+
+    with_rig(tmp_path, test)

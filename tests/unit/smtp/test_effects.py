@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastsmtp.smtp.effects import Ask, Ended, Stage, VerbLine
+from fastsmtp.smtp.effects import Ask, Ended, Stage, StartTls, VerbLine
 from fastsmtp.smtp.transaction import Connection, Transaction
 
 
@@ -32,3 +32,7 @@ def test_an_end_is_about_one_transaction() -> None:
     one, other = Transaction("1", connection), Transaction("1", connection)
     assert Ended(one) == Ended(one)
     assert Ended(one) != Ended(other)
+
+
+def test_the_start_of_tls_says_how_much_was_thrown_away() -> None:
+    assert StartTls(5).discarded == 5

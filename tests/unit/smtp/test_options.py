@@ -19,6 +19,16 @@ def test_ehlo_lists_what_is_offered() -> None:
     assert options.helo_reply.wire == b"250 mx.example.test\r\n"
 
 
+def test_starttls_is_offered_to_those_without_tls() -> None:
+    options = SessionOptions("mx.example.test", starttls=True)
+    assert options.ehlo_reply.wire.endswith(b"250-SMTPUTF8\r\n250 STARTTLS\r\n")
+    assert b"STARTTLS" not in options.tls_ehlo_reply.wire
+    assert options.list_extensions(dict(options.extensions)) is options.ehlo_reply
+    assert options.list_extensions(dict(options.tls_extensions)) is options.tls_ehlo_reply
+    silent = SessionOptions("mx.example.test")
+    assert silent.extensions == silent.tls_extensions == options.tls_extensions
+
+
 def test_ehlo_with_what_plugins_made_of_the_list() -> None:
     options = SessionOptions("mx.example.test")
     assert options.list_extensions({}).wire == b"250 mx.example.test\r\n"

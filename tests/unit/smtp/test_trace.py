@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmtp.smtp.address import NULL_SENDER, Address, parse_forward_path, parse_mailbox
+from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.trace import delivered_to, received, return_path
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
@@ -68,6 +69,18 @@ def test_received_names_the_protocol(verb: str, smtputf8: bool, protocol: bytes)
 
 
 @pytest.mark.parametrize(
+    ("verb", "smtputf8", "protocol"),
+    [("HELO", False, b"SMTP"), ("EHLO", False, b"ESMTPS"), ("EHLO", True, b"UTF8SMTPS"), ("LHLO", False, b"LMTPS")],
+)
+def test_received_says_how_it_was_encrypted(verb: str, smtputf8: bool, protocol: bytes) -> None:
+    encrypted = transaction("a@b.test", hello=Hello(verb, "h"), smtputf8=smtputf8)
+    encrypted.connection.tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
+    field = unfolded(received(encrypted, "mx", NOW))
+    assert b" with " + protocol + b" (TLSv1.3) id " in field
+    assert b" for <a@b.test> tls TLS_AES_256_GCM_SHA384; " in field
+
+
+@pytest.mark.parametrize(
     ("remote", "literal"),
     [("192.0.2.1", b"([192.0.2.1])"), ("2001:db8::1", b"([IPv6:2001:db8::1])"), ("fe80::1%eth0", b"([IPv6:fe80::1])")],
 )
@@ -111,9 +124,13 @@ def test_nothing_begins_a_line_of_its_own(name: str, local: str, domain: str) ->
         assert b"\0" not in field
 
 
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60))
-def test_lines_are_short_where_the_words_are(hello: int, host: int, user: int) -> None:
+LONG = TlsFacts("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", 256)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60), st.sampled_from([None, LONG]))
+def test_lines_are_short_where_the_words_are(hello: int, host: int, user: int, tls: TlsFacts | None) -> None:
     subject = transaction("u" * user + "@b.test", hello=Hello("EHLO", "h" * hello))
+    subject.connection.tls = tls
     lines = received(subject, "m" * host, NOW).split(b"\n")
     assert all(len(line) <= 78 for line in lines)
 

@@ -6,6 +6,7 @@ import pytest
 from driver import MESSAGE, Driver
 
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transitions import TRANSITIONS, State, mermaid
 
 WAYS = {
@@ -25,7 +26,7 @@ ALL_VERBS = sorted(set().union(*TRANSITIONS.values()))
 
 
 def at(state: State) -> Driver:
-    driver = Driver()
+    driver = Driver(starttls=True)
     driver.open()
     driver.say(*WAYS[state])
     assert driver.session.state is state
@@ -49,6 +50,8 @@ def test_a_session_obeys_the_table(state: State, verb: bytes) -> None:
         assert driver.session.state is (State.CLOSED if target.closes else state)
     else:
         assert said[0] in "23"
+        if verb == b"STARTTLS":
+            driver.secure(TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", 128))
         assert driver.session.state is target
     if driver.session.state is state and verb not in (b"RSET", b"HELO", b"EHLO"):
         assert driver.session.transaction is transaction

@@ -1,0 +1,1 @@
+"""TLS: the layer between a transport and a connection, and the certificates that it shows."""
