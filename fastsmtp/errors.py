@@ -4,8 +4,10 @@ FastsmtpError
 ├── ConfigurationError   the operator can mend it: file, key, what was wrong, what would be right
 │   └── PluginLoadError  a `[[plugin]]` entry that does not give a plugin
 ├── StartError           a correct configuration met a machine that refuses (port taken, no permission)
-└── DirectoryError       the directory could not answer; the client hears 451, never 550
-    └── DirectoryAwayError  it has been away for some time, and the log knows
+├── DirectoryError       the directory could not answer; the client hears 451, never 550
+│   └── DirectoryAwayError  it has been away for some time, and the log knows
+├── PasswordsBusyError   too many passwords are being checked already; the client hears 454
+└── UnknownSchemeError   a password hash with which nothing can be compared
 """
 
 from collections.abc import Sequence
@@ -15,8 +17,10 @@ __all__ = [
     "DirectoryAwayError",
     "DirectoryError",
     "FastsmtpError",
+    "PasswordsBusyError",
     "PluginLoadError",
     "StartError",
+    "UnknownSchemeError",
 ]
 
 
@@ -46,3 +50,11 @@ class DirectoryError(FastsmtpError):
 
 class DirectoryAwayError(DirectoryError):
     """The database is away, and this address is not remembered. The log has said so once."""
+
+
+class PasswordsBusyError(FastsmtpError):
+    """Too many passwords are being checked already."""
+
+
+class UnknownSchemeError(FastsmtpError):
+    """A password hash with which nothing can be compared; the text does not show it."""

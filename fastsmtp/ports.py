@@ -1,11 +1,12 @@
 """What the policy layer needs from the world: backends implement these, plugins may ask for them."""
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.sasl import ScramKeys
 from fastsmtp.smtp.transaction import Mailbox, Transaction
 
 __all__ = [
@@ -13,10 +14,13 @@ __all__ = [
     "Directory",
     "Elsewhere",
     "Found",
+    "Login",
+    "Logins",
     "Mailbox",
     "MessageStore",
     "NoDomain",
     "NoUser",
+    "Passwords",
     "Quotas",
     "Whereabouts",
 ]
@@ -62,6 +66,38 @@ class Directory(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Somebody who may log in, under their canonical address, and the hash of their password."""
+
+    address: Address
+    password_hash: str = field(repr=False)
+
+
+@runtime_checkable
+class Logins(Protocol):
+    """Who may log in."""
+
+    def find_login(self, address: Address) -> Login | Awaitable[Login | None] | None:
+        """None: nobody of this name may log in. Nothing is remembered. Raises DirectoryError, now or when awaited."""
+        ...
+
+
+class Passwords(Protocol):
+    """Compares passwords with hashes, which takes long on purpose. `password_hash` is None for who does not exist.
+
+    That takes as long as for somebody who does: nobody learns from the time who is there.
+    """
+
+    def check(self, password: str, password_hash: str | None) -> Awaitable[bool]:
+        """Whether this is the password. Raises PasswordsBusyError now, UnknownSchemeError when awaited."""
+        ...
+
+    def scram_keys(self, user: str, password_hash: str | None) -> ScramKeys:
+        """The keys in a hash; for whoever has none, keys that fit no password, the same each time."""
         ...
 
 

@@ -46,8 +46,8 @@ async def _fill(dsn: str, schema: str, world: "World") -> None:
             [(domain_ids[name], on, name) for name, on in world.domains.items()],
         )
         await connection.executemany(
-            'INSERT INTO "user" VALUES ($1, $2, $3, 1, $4)',
-            [(user_ids[key], domain_ids[key[0]], on, key[1]) for key, on in world.users.items()],
+            'INSERT INTO "user" VALUES ($1, $2, $3, $4, $5)',
+            [(user_ids[key], domain_ids[key[0]], on, world.can_login(key), key[1]) for key, on in world.users.items()],
         )
         if world.aliases:
             await connection.execute(
@@ -67,11 +67,13 @@ async def _fill(dsn: str, schema: str, world: "World") -> None:
                 "INSERT INTO domain_alias (alias_name, domain_id, is_active) VALUES ($1, $2, $3)",
                 [(name, domain_ids[domain], on) for name, (domain, on) in world.domain_aliases.items()],
             )
-        if world.quotas:
-            await connection.execute("CREATE TABLE mailbox (user_id int PRIMARY KEY, quota_bytes bigint)")
+        if world.mailboxes:
+            await connection.execute(
+                "CREATE TABLE mailbox (user_id int PRIMARY KEY, quota_bytes bigint, password_hash text)"
+            )
             await connection.executemany(
-                "INSERT INTO mailbox VALUES ($1, $2)",
-                [(user_ids[user], quota) for user, quota in world.quotas.items()],
+                "INSERT INTO mailbox VALUES ($1, $2, $3)",
+                [(user_ids[user], *mailbox) for user, mailbox in world.mailboxes.items()],
             )
 
 

@@ -16,7 +16,7 @@ from fastsmtp.directory.lookup import is_mailbox_name
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.directory.migrate import migrate_sqlite
 from fastsmtp.directory.sqlite import SqliteDirectory
-from fastsmtp.ports import Directory, Whereabouts
+from fastsmtp.ports import Directory, Login, Logins, Whereabouts
 from fastsmtp.smtp.address import Address, fold
 
 __all__ = ["BACKENDS", "Alias", "Build", "Town", "World", "fill_sqlite"]
@@ -35,17 +35,32 @@ class Alias(NamedTuple):
 class World:
     """Names as somebody spelled them in a database; what SQL calls NULL is None.
 
-    `users` are keyed by domain and name, with whether they can receive; `domain_aliases` say which domain is meant, and
-    whether they are active. Every domain of a user or an alias is in `domains`.
+    `users` are keyed by domain and name, with whether they can receive, and so are `logins`, with whether they may log
+    in and the hash of their password; whoever is not in it may, but has none. `domain_aliases` say which domain is
+    meant, and whether they are active. Every domain of a user or an alias is in `domains`.
     """
 
     domains: Mapping[str, bool | None]
     users: Mapping[tuple[str, str], bool | None] = field(default_factory=dict)
     quotas: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
+    logins: Mapping[tuple[str, str], tuple[bool | None, str | None]] = field(default_factory=dict)
     aliases: Sequence[Alias] = ()
     domain_aliases: Mapping[str, tuple[str, bool | None]] = field(default_factory=dict)
     postmaster: Address | None = None
     separator: str = "+"
+
+    def can_login(self, user: tuple[str, str]) -> bool | None:
+        """Whether a user may log in."""
+        return self.logins.get(user, (True, None))[0]
+
+    @property
+    def mailboxes(self) -> dict[tuple[str, str], tuple[int | None, str | None]]:
+        """Quota and password hash of those users of whom there is something to say."""
+        return {
+            user: (self.quotas.get(user), self.logins.get(user, (True, None))[1])
+            for user in self.users
+            if user in self.quotas or user in self.logins
+        }
 
 
 Build: TypeAlias = Callable[[Path, World], Directory]
@@ -77,6 +92,15 @@ class Town:
         answer = self._directory.locate(address)
         return await answer if inspect.isawaitable(answer) else answer
 
+    def find_login(self, address: Address) -> Login | None:
+        """The same for who may log in."""
+        return self._runner.run(self._find_login(address))
+
+    async def _find_login(self, address: Address) -> Login | None:
+        assert isinstance(self._directory, Logins)
+        answer = self._directory.find_login(address)
+        return await answer if inspect.isawaitable(answer) else answer
+
 
 def _is_domain(name: str) -> bool:
     return name.isprintable() and name != "" and " " not in name
@@ -95,8 +119,14 @@ def in_memory(_: Path, world: World) -> Directory:
             directory.add_domain(domain, is_active=bool(is_active))
     for (domain, name), can_receive in world.users.items():
         if is_mailbox_name(fold(name)):
-            quota = world.quotas.get((domain, name))
-            directory.add_user(_quoted(name, domain), can_receive=bool(can_receive), quota_bytes=quota)
+            quota, password_hash = world.mailboxes.get((domain, name), (None, None))
+            directory.add_user(
+                _quoted(name, domain),
+                can_receive=bool(can_receive),
+                can_login=bool(world.can_login((domain, name))),
+                quota_bytes=quota,
+                password_hash=password_hash,
+            )
     for alias in world.aliases:
         if alias.is_active:
             name = alias.name if alias.name == "*" else _quoted(alias.name, "")[:-1]
@@ -125,8 +155,11 @@ def fill_sqlite(path: Path, world: World) -> None:
             "INSERT INTO domain VALUES (?, ?, ?)", [(domain_ids[name], on, name) for name, on in world.domains.items()]
         )
         database.executemany(
-            'INSERT INTO "user" VALUES (?, ?, ?, 1, ?)',
-            [(number, domain_ids[key[0]], on, key[1]) for number, (key, on) in enumerate(world.users.items())],
+            'INSERT INTO "user" VALUES (?, ?, ?, ?, ?)',
+            [
+                (number, domain_ids[key[0]], on, world.can_login(key), key[1])
+                for number, (key, on) in enumerate(world.users.items())
+            ],
         )
         if world.aliases:
             database.execute(
@@ -146,11 +179,14 @@ def fill_sqlite(path: Path, world: World) -> None:
                 "INSERT INTO domain_alias (alias_name, domain_id, is_active) VALUES (?, ?, ?)",
                 [(name, domain_ids[domain], on) for name, (domain, on) in world.domain_aliases.items()],
             )
-        if world.quotas:
-            database.execute("CREATE TABLE mailbox (user_id integer PRIMARY KEY, quota_bytes bigint)")
+        if world.mailboxes:
+            database.execute(
+                "CREATE TABLE mailbox (user_id integer PRIMARY KEY, quota_bytes bigint, password_hash text)"
+            )
             user_ids = {user: number for number, user in enumerate(world.users)}
             database.executemany(
-                "INSERT INTO mailbox VALUES (?, ?)", [(user_ids[user], quota) for user, quota in world.quotas.items()]
+                "INSERT INTO mailbox VALUES (?, ?, ?)",
+                [(user_ids[user], *mailbox) for user, mailbox in world.mailboxes.items()],
             )
         database.commit()
 

@@ -9,17 +9,19 @@ import click
 
 from fastsmtp.cli.admin import QUOTA, limit, open_admin, yes_no
 from fastsmtp.cli.bulk import import_lines, import_options, output_file
+from fastsmtp.cli.password import SCHEME_NAMES, prompt_password, read_password
 from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, shown_size
 
 if TYPE_CHECKING:
     from fastsmtp.directory.csv_lines import Quota
+    from fastsmtp.directory.schemes import Scheme
 
 __all__ = ["user"]
 
 _addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 
 
-@click.group(short_help="Users with a mailbox: add, list, remove, quota, import ...")
+@click.group(short_help="Users with a mailbox: add, list, remove, passwd, quota, import ...")
 def user() -> None:
     """Users with a mailbox."""
 
@@ -27,12 +29,19 @@ def user() -> None:
 @user.command()
 @_addresses
 @click.option("--quota", type=QUOTA, default="none", metavar="SIZE", help="So much mail at most, such as 1GiB.")
+@click.option("--password-stdin", is_flag=True, help="Read a password to log in with from standard input.")
 @config_option
-def add(addresses: tuple[str, ...], config: Path | None, quota: "Quota") -> None:
+def add(addresses: tuple[str, ...], config: Path | None, quota: "Quota", password_stdin: bool) -> None:
     """Give ADDRESS a mailbox; its domain must be ours."""
+    from fastsmtp.directory.schemes import hash_password
+
+    if password_stdin and len(addresses) > 1:
+        raise click.UsageError("--password-stdin is for one ADDRESS")
+    password_hash = hash_password(read_password()) if password_stdin else None
     with open_admin(config) as admin:
         for address in addresses:
-            click.echo(f"{admin.add_user(address, quota_bytes=limit(quota)).address} has a mailbox now")
+            row = admin.add_user(address, quota_bytes=limit(quota), password_hash=password_hash)
+            click.echo(f"{row.address} has a mailbox now")
 
 
 @user.command("list")
@@ -46,8 +55,18 @@ def list_(domain: str | None, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json([{"address": row.address, **asdict(row)} for row in rows])
         return
-    lines = [(row.address, yes_no(row.can_receive), yes_no(row.can_login), shown_size(row.quota_bytes)) for row in rows]
-    print_table(("user", "receives", "logs in", "quota"), lines, empty="No users yet: fastsmtp user add ADDRESS")
+    lines = [
+        (
+            row.address,
+            yes_no(row.can_receive),
+            yes_no(row.can_login),
+            shown_size(row.quota_bytes),
+            "password" if row.has_password else "",
+        )
+        for row in rows
+    ]
+    heads = ("user", "receives", "may log in", "quota", "")
+    print_table(heads, lines, empty="No users yet: fastsmtp user add ADDRESS")
 
 
 @user.command()
@@ -75,6 +94,36 @@ def disable(addresses: tuple[str, ...], config: Path | None) -> None:
 def enable(addresses: tuple[str, ...], config: Path | None) -> None:
     """Take mail for ADDRESS again."""
     _set_receiving(config, addresses, can_receive=True)
+
+
+@user.command(short_help="Set the password with which ADDRESS logs in.")
+@click.argument("address")
+@click.option("--stdin", is_flag=True, help="Read the password from standard input, one line.")
+@click.option("--remove", is_flag=True, help="Take the password away: nobody logs in as ADDRESS then.")
+@click.option(
+    "--scheme",
+    type=click.Choice(SCHEME_NAMES),
+    default=SCHEME_NAMES[0],
+    help="How it is kept. Only with scram-sha-256 does the mechanism of that name work.",
+)
+@config_option
+def passwd(address: str, config: Path | None, stdin: bool, remove: bool, scheme: "Scheme") -> None:
+    """Set the password with which ADDRESS logs in (AUTH). It is asked for twice, and never shown or kept as it is."""
+    from fastsmtp.directory.schemes import hash_password
+
+    if stdin and remove:
+        raise click.UsageError("--stdin and --remove do not go together")
+    with open_admin(config) as admin:
+        admin.get_user(address)  # before anybody types a password for a misspelled address
+        password_hash = None
+        if not remove:
+            password = read_password() if stdin else prompt_password()
+            try:
+                password_hash = hash_password(password, scheme)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
+        row = admin.set_password(address, password_hash)
+    click.echo(f"{row.address} has a new password" if row.has_password else f"{row.address} has no password now")
 
 
 @user.command(short_help="Limit the mail of ADDRESS.")

@@ -26,6 +26,7 @@ from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse
 __all__ = [
     "JOURNAL_SEGMENTS",
     "SEGMENT_RECORDS",
+    "AuthSettings",
     "DirectorySettings",
     "LimitSettings",
     "ListenSettings",
@@ -100,6 +101,32 @@ class SmtpSettings(Table):
     )
 
 
+class AuthSettings(Table):
+    """AUTH: who may log in, and how. Logging in opens no relay; it tells plugins who it is. An MX does without."""
+
+    enabled: bool = default(
+        False, "Whether AUTH is offered. `fastsmtp user passwd` sets passwords; nobody has one from the start."
+    )
+    require_tls: bool = default(
+        True, "Offer it under TLS only. Without it passwords travel in the open: for tests, and for local networks."
+    )
+    mechanisms: Annotated[
+        tuple[Literal["PLAIN", "LOGIN", "SCRAM-SHA-256"], ...], Strict(strict=False), Spelling("list of mechanisms")
+    ] = default(
+        ["PLAIN", "LOGIN"],
+        'Of "PLAIN", "LOGIN" and "SCRAM-SHA-256". A client takes the best one that it knows, and SCRAM works for those '
+        "alone whose password was set with `--scheme scram-sha-256`.",
+        min_length=1,
+    )
+    tries: int = default(3, "Wrong passwords in one connection; with the next try it is closed with 421.", ge=1)
+    waiting: int = default(
+        8,
+        "Passwords that wait to be checked, in each worker. They are checked one at a time, which takes a tenth of a "
+        "second or more each; beyond that many, a client hears 454 and may try again.",
+        ge=0,
+    )
+
+
 class DirectorySettings(Table):
     """Who exists: the database of domains and users, and how long an answer of it is good."""
 
@@ -129,7 +156,8 @@ class DirectorySettings(Table):
     )
     queries: dict[str, str] = default(
         {},
-        "Your own SQL in place of our tables, `domain` and `recipient`; directory.md has them for Postfix and Dovecot.",
+        "Your own SQL in place of our tables, `domain` and `recipient`, and `login` for AUTH; directory.md has them "
+        "for Postfix and Dovecot.",
     )
     subaddress_separator: Annotated[str, AfterValidator(_separator)] = default(
         "+", "What separates a user from a tag: mail for `user+tag` goes to `user`. Empty: no sub-addresses."
@@ -231,6 +259,7 @@ class Settings(Table):
     timeouts: TimeoutSettings = default({}, "")
     tls: TlsSettings = default({}, "")
     smtp: SmtpSettings = default({}, "")
+    auth: AuthSettings = default({}, "")
     directory: DirectorySettings = default({}, "")
     maildir: MaildirSettings = default({}, "")
     metrics: MetricsSettings = default({}, "")

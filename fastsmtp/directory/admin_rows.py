@@ -57,13 +57,16 @@ class DomainAlias:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user: canonical domain, folded name, what they may do, and how many octets of mail they may have."""
+    """A user: canonical domain, folded name, what they may do, how many octets of mail they may have, and whether a
+    password is set.
+    """
 
     domain: str
     name: str
     can_receive: bool
     can_login: bool
     quota_bytes: int | None = None
+    has_password: bool = False
 
     @property
     def address(self) -> str:

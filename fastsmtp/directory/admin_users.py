@@ -7,7 +7,7 @@ from fastsmtp.directory.admin_finder import Finder, shown_domain
 from fastsmtp.directory.admin_rows import DuplicateError, UserRow
 from fastsmtp.directory.database import Row
 from fastsmtp.directory.names import read_address, read_domain, read_new_address
-from fastsmtp.smtp.address import fold
+from fastsmtp.smtp.address import Address, fold
 
 __all__ = ["UserAdmin"]
 
@@ -20,15 +20,27 @@ _SET_QUOTA: Final = (
     " ON CONFLICT (user_id) DO UPDATE SET quota_bytes = excluded.quota_bytes"
 )
 
+_SET_HASH: Final = (
+    "INSERT INTO mailbox (user_id, password_hash) VALUES (?, ?)"
+    " ON CONFLICT (user_id) DO UPDATE SET password_hash = excluded.password_hash"
+)
+
 _USERS: Final = (
     "SELECT CAST(d.domain_name AS TEXT), CAST(u.username AS TEXT), u.can_receive, u.can_login, u.user_id"
     ' FROM domain AS d JOIN "user" AS u ON u.domain_id = d.domain_id'
     " WHERE d.domain_name IS NOT NULL AND u.username IS NOT NULL"
 )
 
-_QUOTAS: Final = (
-    "SELECT m.user_id, m.quota_bytes"
-    ' FROM mailbox AS m JOIN "user" AS u ON u.user_id = m.user_id WHERE m.quota_bytes IS NOT NULL'
+_MAILBOXES: Final = (
+    "SELECT m.user_id, m.quota_bytes, m.password_hash IS NOT NULL"
+    ' FROM mailbox AS m JOIN "user" AS u ON u.user_id = m.user_id'
+    " WHERE (m.quota_bytes IS NOT NULL OR m.password_hash IS NOT NULL)"
+)
+
+_HASHES: Final = (
+    "SELECT CAST(u.username AS TEXT), CAST(d.domain_name AS TEXT)"
+    ' FROM mailbox AS m JOIN "user" AS u ON u.user_id = m.user_id JOIN domain AS d ON d.domain_id = u.domain_id'
+    " WHERE m.password_hash IS NOT NULL"
 )
 
 
@@ -36,14 +48,21 @@ class UserAdmin(Finder):
     """Each change is a transaction of its own. Every method raises DirectoryError when the database cannot be used."""
 
     def add_user(
-        self, address: str, *, can_receive: bool = True, can_login: bool = True, quota_bytes: int | None = None
+        self,
+        address: str,
+        *,
+        can_receive: bool = True,
+        can_login: bool = True,
+        quota_bytes: int | None = None,
+        password_hash: str | None = None,
     ) -> UserRow:
-        """Add a user to a domain of ours; None is no limit for their mail.
+        """Add a user to a domain of ours; None is no limit for their mail, and no password.
 
         Raises BadAddressError, MailboxNameError, UnknownDomainError, DuplicateError.
         """
         user = read_new_address(address)
-        row = UserRow(user.domain, user.folded_local, can_receive, can_login, quota_bytes)
+        has_password = password_hash is not None
+        row = UserRow(user.domain, user.folded_local, can_receive, can_login, quota_bytes, has_password)
         with self._database.changing():
             domain_ids = self._known_domain_ids(row.domain)
             if self._user_ids(domain_ids, row.name):
@@ -59,6 +78,8 @@ class UserAdmin(Finder):
             )
             if quota_bytes is not None:
                 self._database.execute(_SET_QUOTA, user_id, quota_bytes)
+            if password_hash is not None:
+                self._database.execute(_SET_HASH, user_id, password_hash)
         return row
 
     def list_users(self, domain: str | None = None) -> list[UserRow]:
@@ -94,12 +115,24 @@ class UserAdmin(Finder):
 
         Raises BadAddressError, UnknownDomainError, UnknownUserError.
         """
-        user = read_address(address)
-        with self._database.changing():
-            user_ids = self._known_user_ids(user)
-            for user_id in user_ids:
-                self._database.execute(_SET_QUOTA, user_id, quota_bytes)
-            return self._users("user_id", user_ids)[0]
+        return self._set(_SET_QUOTA, address, quota_bytes)
+
+    def set_password(self, address: str, password_hash: str | None) -> UserRow:
+        """Let a user log in with the password of this hash; None takes the password away.
+
+        Raises BadAddressError, UnknownDomainError, UnknownUserError.
+        """
+        return self._set(_SET_HASH, address, password_hash)
+
+    def unreadable_passwords(self) -> list[str]:
+        """The addresses of those whose password hash is of a scheme that cannot be checked here."""
+        from fastsmtp.directory.schemes import PREFIXES
+
+        if "mailbox" not in self._database.tables():
+            return []
+        statement = _HASHES + " AND m.password_hash NOT LIKE ?" * len(PREFIXES)
+        rows = self._database.execute(statement, *(f"{prefix}%" for prefix in PREFIXES))
+        return sorted(str(Address(fold(name), shown_domain(domain))) for name, domain in rows)
 
     def remove_user(self, address: str) -> None:
         """Forget a user; the mail stays. Raises BadAddressError, UnknownDomainError, UnknownUserError."""
@@ -108,12 +141,29 @@ class UserAdmin(Finder):
             for user_id in self._known_user_ids(user):
                 self._database.execute('DELETE FROM "user" WHERE user_id = ?', user_id)
 
+    def _set(self, statement: str, address: str, value: object) -> UserRow:
+        """Write one thing about a user into their mailbox."""
+        user = read_address(address)
+        with self._database.changing():
+            user_ids = self._known_user_ids(user)
+            for user_id in user_ids:
+                self._database.execute(statement, user_id, value)
+            return self._users("user_id", user_ids)[0]
+
     def _users(self, column: str = "", ids: Sequence[int] = ()) -> list[UserRow]:
         """All users, or those who have one of these numbers in this column of their table."""
-        has_quotas = "mailbox" in self._database.tables()
-        quotas: dict[int, int] = dict(self._select(_QUOTAS, column, ids)) if has_quotas else {}
+        mailboxes: dict[int, tuple[int | None, bool]] = {}
+        if "mailbox" in self._database.tables():
+            rows = self._select(_MAILBOXES, column, ids)
+            mailboxes = {user_id: (quota_bytes, bool(has_password)) for user_id, quota_bytes, has_password in rows}
         return [
-            UserRow(shown_domain(domain), fold(name), bool(can_receive), bool(can_login), quotas.get(user_id))
+            UserRow(
+                shown_domain(domain),
+                fold(name),
+                bool(can_receive),
+                bool(can_login),
+                *mailboxes.get(user_id, (None, False)),
+            )
             for domain, name, can_receive, can_login, user_id in self._select(_USERS, column, ids)
         ]
 

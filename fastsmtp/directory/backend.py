@@ -16,7 +16,7 @@ from fastsmtp.stats import Stats
 
 __all__ = ["cached_directory", "database", "layout"]
 
-_QUERIES: Final = ("domain", "recipient")
+_QUERIES: Final = ("domain", "recipient", "login")  # the last one for sites with AUTH
 
 
 def layout(settings: DirectorySettings) -> Layout | OwnQueries:
@@ -26,9 +26,11 @@ def layout(settings: DirectorySettings) -> Layout | OwnQueries:
         return Layout(settings.tables)
     if settings.tables:
         raise ConfigurationError("directory.tables has no meaning beside directory.queries; leave one of them out")
-    if set(queries) != set(_QUERIES):
-        raise ConfigurationError(f"directory.queries: {', '.join(queries)}; write both, {' and '.join(_QUERIES)}")
-    return OwnQueries(queries["domain"], queries["recipient"])
+    if not set(_QUERIES[:2]) <= set(queries) <= set(_QUERIES):
+        raise ConfigurationError(
+            f"directory.queries: {', '.join(queries)}; write both, domain and recipient, and login for AUTH"
+        )
+    return OwnQueries(**queries)
 
 
 def database(

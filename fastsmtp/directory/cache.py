@@ -14,7 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from fastsmtp.directory.lru import UsedLately
 from fastsmtp.errors import DirectoryAwayError, DirectoryError
-from fastsmtp.ports import Clock, Directory, Elsewhere, Found, NoDomain, NoUser, Whereabouts
+from fastsmtp.ports import Clock, Directory, Elsewhere, Found, Login, Logins, NoDomain, NoUser, Whereabouts
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
 
@@ -201,6 +201,12 @@ class CachedDirectory:
             return asyncio.shield(flight[1])
         self._cells[self._miss] += 1
         return self._ask(address, name)
+
+    def find_login(self, address: Address) -> Login | Awaitable[Login | None] | None:
+        """The backend's answer, which is not remembered: a password that was changed is the only one at once."""
+        if not isinstance(self._backend, Logins):
+            raise DirectoryError("this directory knows no passwords")
+        return self._backend.find_login(address)
 
     def _poll(self, now: int) -> None:
         self._poll_at_ns = now + self._poll_ns

@@ -28,7 +28,12 @@ _COLUMNS: Final = {
     "domain_alias": ("domain_id", "is_active", "alias_name"),
     "mailbox": ("user_id", "quota_bytes"),
 }
-_NAMES: Final = {*_COLUMNS, *(f"{table}.{column}" for table, columns in _COLUMNS.items() for column in columns)}
+# Asked for when somebody logs in, and only then: a site that does not offer it need not have them.
+_LOGIN_COLUMNS: Final = {"user": ("can_login",), "mailbox": ("password_hash",)}
+_NAMES: Final = {
+    *_COLUMNS,
+    *(f"{table}.{column}" for of in (_COLUMNS, _LOGIN_COLUMNS) for table, columns in of.items() for column in columns),
+}
 
 
 class _Words(NamedTuple):
@@ -46,6 +51,8 @@ _WORDS: Final[dict[Dialect, _Words]] = {
 
 # The casts are for tables that somebody declared without types, or with types of their own.
 _OURS: Final = "CAST(ours.asked AS text), CAST(ours.domain_name AS text), ours.is_active"
+
+_JOINS: Final = ("LEFT JOIN", "JOIN")  # for the conditions of a user: a domain without such a user is there once
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,11 @@ class Layout:
         hint = f'; with `{table} = ""` in [directory.tables] it is left alone' if table in OPTIONAL_TABLES else ""
         return DirectoryError(f"the table {self.table(table)} cannot be asked for {columns}: {error}{hint}")
 
+    def no_logins(self, error: Exception) -> DirectoryError:
+        """What to say when the question about a login fails with this error."""
+        columns = (self.column(table, column) for table, columns in _LOGIN_COLUMNS.items() for column in columns)
+        return DirectoryError(f"nobody can log in, since {' and '.join(columns)} cannot be asked for: {error}")
+
     def question_sql(self, dialect: Dialect, tables: Collection[str], *, is_ascii: bool) -> str:
         """The one statement that answers a Question, from the base tables and those optional `tables` that exist.
 
@@ -95,20 +107,39 @@ class Layout:
         Without `is_ascii` it also gives whatever has a name beyond ASCII: SQL knows neither its U-labels nor its
         normalization forms.
         """
-        words = _WORDS[dialect]
-
-        def matches(column: str, wanted: str) -> list[str]:
-            # Each is a question of its own, since neither database would use both indexes for an OR.
-            folded = f"lower({column}{words.collation}) IN ({wanted.replace('?', words.parameter)})"
-            return [folded] if is_ascii else [folded, f"{column} {words.beyond_ascii}"]
-
-        arms = [*self._users(matches(self.column("user", "username"), "?2, ?3"), with_mailbox="mailbox" in tables)]
+        arms = [
+            *self._users(
+                _matches(dialect, self.column("user", "username"), "?2, ?3", is_ascii=is_ascii),
+                with_mailbox="mailbox" in tables,
+            )
+        ]
         if "alias" in tables:
-            arms += self._aliases(matches(self.column("alias", "alias_name"), f"?2, ?3, '{CATCH_ALL}'"))
-        ours = [*self._domains(matches(self.column("domain", "domain_name"), "?1"))]
+            wanted = f"?2, ?3, '{CATCH_ALL}'"
+            arms += self._aliases(_matches(dialect, self.column("alias", "alias_name"), wanted, is_ascii=is_ascii))
+        return f"{self._ours(dialect, tables, is_ascii=is_ascii)}\n{_union(arms)}"
+
+    def login_sql(self, dialect: Dialect, tables: Collection[str], *, is_ascii: bool) -> str:
+        """The one statement for a Question about a login: parameters are the domain and a name, rows are LoginRows."""
+        matches = _matches(dialect, self.column("user", "username"), "?2", is_ascii=is_ascii)
+        user_id, domain_id, _, name = (self.column("user", column) for column in _COLUMNS["user"])
+        password_hash, mailbox = "NULL", ""
+        if "mailbox" in tables:
+            password_hash = f"CAST({self.column('mailbox', 'password_hash')} AS text)"
+            mailbox = self._mailbox_of(user_id)
+        arms = [
+            f"SELECT {_OURS}, CAST({name} AS text), {_flag(self.column('user', 'can_login'))}, {password_hash}\n"
+            f"FROM ours {join} {self._source('user')} ON {domain_id} = ours.domain_id AND {match}{mailbox}"
+            for join, match in zip(_JOINS, matches, strict=False)
+        ]
+        return f"{self._ours(dialect, tables, is_ascii=is_ascii)}\n{_union(arms)}"
+
+    def _ours(self, dialect: Dialect, tables: Collection[str], *, is_ascii: bool) -> str:
+        """The domains of ours that are asked about."""
+        selects = [*self._domains(_matches(dialect, self.column("domain", "domain_name"), "?1", is_ascii=is_ascii))]
         if "domain_alias" in tables:
-            ours += self._domain_aliases(matches(self.column("domain_alias", "alias_name"), "?1"))
-        return f"WITH ours AS (\n{_union(ours)}\n)\n{_union(arms)}"
+            names = _matches(dialect, self.column("domain_alias", "alias_name"), "?1", is_ascii=is_ascii)
+            selects += self._domain_aliases(names)
+        return f"WITH ours AS (\n{_union(selects)}\n)"
 
     def _domains(self, matches: list[str]) -> Iterator[str]:
         domain_id, is_active, name = (self.column("domain", column) for column in _COLUMNS["domain"])
@@ -133,8 +164,8 @@ class Layout:
         quota, mailbox = "NULL", ""
         if with_mailbox:
             quota = f"CAST({self.column('mailbox', 'quota_bytes')} AS bigint)"
-            mailbox = f"\nLEFT JOIN {self._source('mailbox')} ON {self.column('mailbox', 'user_id')} = {user_id}"
-        for join, match in zip(("LEFT JOIN", "JOIN"), matches, strict=False):  # a domain without users is there once
+            mailbox = self._mailbox_of(user_id)
+        for join, match in zip(_JOINS, matches, strict=False):
             yield (
                 f"SELECT {_OURS}, CAST({name} AS text), {_flag(can_receive)}, {quota}, NULL\n"
                 f"FROM ours {join} {self._source('user')} ON {domain_id} = ours.domain_id AND {match}{mailbox}"
@@ -148,6 +179,9 @@ class Layout:
                 f"FROM ours JOIN {self._source('alias')} ON {domain_id} = ours.domain_id AND {match}\n"
                 f"WHERE {_flag(is_active)} <> 0 AND ours.is_active <> 0 AND {target} IS NOT NULL"
             )
+
+    def _mailbox_of(self, user_id: str) -> str:
+        return f"\nLEFT JOIN {self._source('mailbox')} ON {self.column('mailbox', 'user_id')} = {user_id}"
 
     def _source(self, table: str) -> str:
         return f"{self.table(table)} AS {_quote(table)}"
@@ -174,6 +208,16 @@ def _quote(name: str) -> str:
 def _flag(column: str) -> str:
     """A flag as a number: any integer type, PostgreSQL's boolean, and digits that SQLite stored as text."""
     return f"CAST({column} AS integer)"
+
+
+def _matches(dialect: Dialect, column: str, wanted: str, *, is_ascii: bool) -> list[str]:
+    """Conditions for a column: that it is one of the wanted parameters, and, beyond ASCII, that it may be.
+
+    Each is a question of its own, since neither database would use both indexes for an OR.
+    """
+    words = _WORDS[dialect]
+    folded = f"lower({column}{words.collation}) IN ({wanted.replace('?', words.parameter)})"
+    return [folded] if is_ascii else [folded, f"{column} {words.beyond_ascii}"]
 
 
 def _union(selects: list[str]) -> str:

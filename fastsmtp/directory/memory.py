@@ -1,10 +1,11 @@
 """A directory in memory: for tests, for the test kit, and for sites that are written down in a program."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from fastsmtp.directory.logins import LoginRow, login_of, login_question
 from fastsmtp.directory.lookup import Rules, is_mailbox_name
 from fastsmtp.directory.resolve import CATCH_ALL, AliasRow, Question, Rows, UserRow, ask, resolve
-from fastsmtp.ports import Whereabouts
+from fastsmtp.ports import Login, Whereabouts
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 
 __all__ = ["MemoryDirectory"]
@@ -21,6 +22,7 @@ class MemoryDirectory:
         self._rules = Rules(postmaster, separator)
         self._active: dict[str, bool] = {}
         self._users: dict[tuple[str, str], tuple[bool, int | None]] = {}
+        self._logins: dict[tuple[str, str], tuple[bool, str | None]] = {}
         self._aliases: dict[tuple[str, str], list[str]] = {}
         self._domain_aliases: dict[str, tuple[str, bool]] = {}
         for user in users:
@@ -35,6 +37,7 @@ class MemoryDirectory:
         name = canonical_domain(domain)
         del self._active[name]
         self._users = {key: user for key, user in self._users.items() if key[0] != name}
+        self._logins = {key: login for key, login in self._logins.items() if key[0] != name}
         self._aliases = {key: targets for key, targets in self._aliases.items() if key[0] != name}
         self._domain_aliases = {alias: real for alias, real in self._domain_aliases.items() if real[0] != name}
 
@@ -50,21 +53,36 @@ class MemoryDirectory:
         self._active.setdefault(key[0], True)
         self._aliases.setdefault(key, []).append(target)
 
-    def add_user(self, address: str, *, can_receive: bool = True, quota_bytes: int | None = None) -> None:
+    def add_user(
+        self,
+        address: str,
+        *,
+        can_receive: bool = True,
+        can_login: bool = True,
+        quota_bytes: int | None = None,
+        password_hash: str | None = None,
+    ) -> None:
         """Add a user, or change what is said of them; a domain that is not there yet is added."""
         key = self._key(address)
         if not is_mailbox_name(key[1]):
             raise ValueError(f"{address}: the user name cannot be the name of a mailbox folder")
         self._active.setdefault(key[0], True)
         self._users[key] = can_receive, quota_bytes
+        self._logins[key] = can_login, password_hash
 
     def remove_user(self, address: str) -> None:
         """Forget a user. Raises KeyError when they are not there."""
-        del self._users[self._key(address)]
+        key = self._key(address)
+        del self._users[key], self._logins[key]
 
     def locate(self, address: Address) -> Whereabouts:
         """Where mail for this address goes."""
         return ask(resolve(self._rules, address), self._rows)
+
+    def find_login(self, address: Address) -> Login | None:
+        """Whoever may log in under this name."""
+        question = login_question(address)
+        return None if question is None else login_of(self._login_rows(question), question)
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -77,16 +95,25 @@ class MemoryDirectory:
         mailbox = parse_mailbox(address)
         return mailbox.domain, mailbox.folded_local
 
-    def _rows(self, question: Question) -> Rows:
+    def _homes(self, question: Question) -> Iterator[tuple[str, bool]]:
+        """The domains that may be meant, and whether they are active."""
         homes = [(question.domain, True)]
         if (alias := self._domain_aliases.get(question.domain)) is not None:
             homes.append(alias)
+        for domain, is_reachable in homes:
+            if domain in self._active:
+                yield domain, self._active[domain] and is_reachable
+
+    def _login_rows(self, question: Question) -> Iterator[LoginRow]:
+        [name] = question.names
+        for domain, is_active in self._homes(question):
+            known = self._logins.get((domain, name))
+            yield LoginRow(question.domain, domain, is_active, name if known else None, *(known or (None, None)))
+
+    def _rows(self, question: Question) -> Rows:
         users: list[UserRow] = []
         aliases: list[AliasRow] = []
-        for domain, is_reachable in homes:
-            if domain not in self._active:
-                continue
-            is_active = self._active[domain] and is_reachable
+        for domain, is_active in self._homes(question):
             users.append(UserRow(question.domain, domain, is_active))
             if not is_active:
                 continue

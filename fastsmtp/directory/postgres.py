@@ -9,13 +9,14 @@ from fastsmtp.directory.connect import TROUBLE, Connection, UndefinedTableError,
 from fastsmtp.directory.database import MissingTableError
 from fastsmtp.directory.layout import Layout
 from fastsmtp.directory.listener import Listener
+from fastsmtp.directory.logins import login_of, login_question
 from fastsmtp.directory.lookup import Rules
 from fastsmtp.directory.pool import Pool
 from fastsmtp.directory.queries import OwnQueries
 from fastsmtp.directory.resolve import Question, Rows, ask_later, resolve
 from fastsmtp.directory.session import Session, open_session
 from fastsmtp.errors import DirectoryError
-from fastsmtp.ports import Whereabouts
+from fastsmtp.ports import Login, Whereabouts
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
 
@@ -68,6 +69,14 @@ class PostgresDirectory:
     def locate(self, address: Address) -> Coroutine[object, object, Whereabouts]:
         """Where mail for this address goes, within the statement timeout. Raises DirectoryError when awaited."""
         return self._locate(address)
+
+    async def find_login(self, address: Address) -> Login | None:
+        """Whoever may log in under this name, within the statement timeout. Raises DirectoryError."""
+        question = login_question(address)
+        if question is None:
+            return None
+        deadline = asyncio.get_running_loop().time() + self._statement_timeout_s
+        return login_of(await self._pool.ask(lambda session: session.fetch_login(question), deadline), question)
 
     def listen(self, changed: Callable[[str | None], None]) -> None:
         """Call `changed` with the canonical name of a domain in which something changed; None stands for all.

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from fastsmtp.directory.logins import LoginRow
 from fastsmtp.directory.resolve import Question, Rows, UserRow
 from fastsmtp.errors import ConfigurationError, DirectoryError
 
-__all__ = ["OwnQueries", "Positional", "own_rows", "positional"]
+__all__ = ["OwnQueries", "Positional", "own_login_rows", "own_rows", "positional"]
 
 PARAMETERS: Final = ("domain", "local")
 
@@ -38,11 +39,20 @@ class OwnQueries:
     """`domain`, given `:domain`: no row means not ours; the first column says whether it is active.
 
     `recipient`, given `:local` and `:domain`: no row means unknown; the columns are can_receive and, if the site has
-    them, quota_bytes. Domains come in lower case with A-labels, local parts folded. There are no aliases.
+    them, quota_bytes. `login`, for sites with AUTH, likewise; its columns are can_login and password_hash. Domains come
+    in lower case with A-labels, local parts folded. There are no aliases.
     """
 
     domain: str
     recipient: str
+    login: str = ""
+
+    @property
+    def login_query(self) -> str:
+        """The query for logins. Raises DirectoryError where there is none."""
+        if not self.login:
+            raise DirectoryError("[directory.queries] has no login, so that nobody can log in")
+        return self.login
 
     @staticmethod
     def check_columns(domain: int, recipient: int) -> None:
@@ -116,6 +126,23 @@ def own_rows(question: Question, domain: Sequence[object] | None, users: Mapping
         quota_bytes = _whole(quota[0], "recipient", "quota_bytes") if quota else None
         rows.append(UserRow(question.domain, question.domain, is_active, name, flag, quota_bytes))
     return Rows(rows)
+
+
+def own_login_rows(
+    question: Question, domain: Sequence[object] | None, login: Sequence[object] | None
+) -> list[LoginRow]:
+    """The same for a question about a login. Raises DirectoryError for columns and values that are none."""
+    if domain is None or login is None:
+        return []
+    if len(login) != 2:
+        raise DirectoryError(
+            f"directory.queries.login gives {len(login)} columns; write two, can_login and password_hash"
+        )
+    can_login, password_hash = _whole(login[0], "login", "can_login"), login[1]
+    if password_hash is not None and not isinstance(password_hash, str):
+        raise DirectoryError("directory.queries.login: password_hash is not text")
+    is_active = _whole(domain[0], "domain", "active")
+    return [LoginRow(question.domain, question.domain, is_active, question.names[0], can_login, password_hash)]
 
 
 def _whole(value: object, query: str, column: str) -> int | None:

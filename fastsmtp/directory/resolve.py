@@ -29,6 +29,8 @@ __all__ = [
     "UserRow",
     "ask",
     "ask_later",
+    "home_domain",
+    "is_canonical",
     "resolve",
 ]
 
@@ -141,7 +143,7 @@ class _Journey:
         """The answer for one address, or the targets of an alias."""
         catch_all: list[str] | None = None
         if address.domain:
-            if not _is_canonical(address.domain):  # a literal, too
+            if not is_canonical(address.domain):  # a literal, too
                 return NO_DOMAIN
             question = Question(address.domain, self._rules.names(address))
             rows = yield question
@@ -204,7 +206,8 @@ class _Journey:
         return Found(tuple(mailboxes[key] for key in sorted(mailboxes)))
 
 
-def _is_canonical(domain: str) -> bool:
+def is_canonical(domain: str) -> bool:
+    """Whether a domain is one in its canonical form: neither an address literal nor empty."""
     try:
         return canonical_domain(domain) == domain
     except AddressError:
@@ -227,7 +230,7 @@ def _unseen(targets: Sequence[str], seen: set[tuple[str, str]]) -> Iterator[Addr
 def _judge(rows: Rows, question: Question) -> _Domain | None:
     """What is said of the domain in question; None when it is not ours, or not active."""
     active = [row for row in rows.users if row.is_active and same_domain(row.asked, question.domain)]
-    name = _home({row.domain for row in active}, question.domain)
+    name = home_domain({row.domain for row in active}, question.domain)
     if name is None:
         return None
     users: dict[str, tuple[bool, int | None]] = {}
@@ -244,7 +247,7 @@ def _judge(rows: Rows, question: Question) -> _Domain | None:
     return _Domain(name, users, aliases)
 
 
-def _home(stored: set[str], asked: str) -> str | None:
+def home_domain(stored: set[str], asked: str) -> str | None:
     """The canonical name of the domain that was found; a domain alias comes before a domain of the same name."""
     names = set()
     for name in stored:

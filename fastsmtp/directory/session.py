@@ -5,6 +5,7 @@ give each transaction another server process, they have none and are parsed each
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastsmtp.directory.connect import (
@@ -15,7 +16,8 @@ from fastsmtp.directory.connect import (
     is_pooled,
 )
 from fastsmtp.directory.layout import BASE_TABLES, OPTIONAL_TABLES, Layout, read_rows
-from fastsmtp.directory.queries import OwnQueries, own_rows, positional
+from fastsmtp.directory.logins import LoginRow
+from fastsmtp.directory.queries import OwnQueries, own_login_rows, own_rows, positional
 from fastsmtp.directory.resolve import Question, Rows
 
 __all__ = ["Session", "open_session"]
@@ -33,6 +35,10 @@ class Session(ABC):
     @abstractmethod
     async def fetch(self, question: Question) -> Rows:
         """The rows that answer a question. Raises TROUBLE."""
+
+    @abstractmethod
+    async def fetch_login(self, question: Question) -> Sequence[LoginRow]:
+        """The rows that answer a question about a login, which is parsed each time. Raises TROUBLE, DirectoryError."""
 
     def is_closed(self) -> bool:
         """Whether either side has closed the connection."""
@@ -61,8 +67,17 @@ async def open_session(connection: Connection, layout: Layout | OwnQueries) -> S
 
 
 class _TableSession(Session):
-    def __init__(self, connection: Connection, plain: Statement, beyond_ascii: Statement) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        layout: Layout,
+        tables: Sequence[str],
+        plain: Statement,
+        beyond_ascii: Statement,
+    ) -> None:
         super().__init__(connection)
+        self._layout = layout
+        self._tables = tables
         self._plain = plain
         self._beyond_ascii = beyond_ascii
 
@@ -72,10 +87,19 @@ class _TableSession(Session):
         first, second, *_ = (*filter(str.isascii, question.names), None, None)
         return read_rows(await statement.fetch(question.domain, first, second))
 
+    async def fetch_login(self, question: Question) -> Sequence[LoginRow]:
+        sql = self._layout.login_sql("postgres", self._tables, is_ascii=question.is_ascii)
+        name = question.names[0] if question.names[0].isascii() else None
+        try:
+            return list(map(LoginRow._make, await self._connection.fetch(sql, question.domain, name)))
+        except UndefinedColumnError as error:
+            raise self._layout.no_logins(error) from error
+
 
 class _OwnSession(Session):
-    def __init__(self, connection: Connection, domain: "_Query", recipient: "_Query") -> None:
+    def __init__(self, connection: Connection, queries: OwnQueries, domain: "_Query", recipient: "_Query") -> None:
         super().__init__(connection)
+        self._queries = queries
         self._domain = domain
         self._recipient = recipient
 
@@ -88,6 +112,12 @@ class _OwnSession(Session):
                 users[name] = user
                 break
         return own_rows(question, domain, users)
+
+    async def fetch_login(self, question: Question) -> Sequence[LoginRow]:
+        sql, parameters = positional(self._queries.login_query)
+        query = _Query(await self._connection.prepare(sql), parameters)
+        domain = await self._domain.first(domain=question.domain)
+        return own_login_rows(question, domain, await query.first(domain=question.domain, local=question.names[0]))
 
 
 class _Query:
@@ -123,7 +153,7 @@ async def _table_session(connection: Connection, layout: Layout, named: bool) ->
         )
         for name, is_ascii in (("plain", True), ("beyond_ascii", False))
     ]
-    return _TableSession(connection, plain, beyond_ascii)
+    return _TableSession(connection, layout, tables, plain, beyond_ascii)
 
 
 async def _own_session(connection: Connection, queries: OwnQueries, named: bool) -> Session:
@@ -133,4 +163,4 @@ async def _own_session(connection: Connection, queries: OwnQueries, named: bool)
         prepared.append(_Query(await connection.prepare(sql, name=kind if named else None), parameters))
     domain, recipient = prepared
     queries.check_columns(domain.columns, recipient.columns)
-    return _OwnSession(connection, domain, recipient)
+    return _OwnSession(connection, queries, domain, recipient)

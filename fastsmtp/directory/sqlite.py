@@ -7,17 +7,19 @@ import os
 import sqlite3
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from fastsmtp.directory.layout import BASE_TABLES, OPTIONAL_TABLES, Layout, read_rows
+from fastsmtp.directory.logins import LoginRow, login_of, login_question
 from fastsmtp.directory.lookup import Rules
-from fastsmtp.directory.queries import OwnQueries, own_rows
+from fastsmtp.directory.queries import OwnQueries, own_login_rows, own_rows
 from fastsmtp.directory.resolve import Question, Rows, ask, resolve
 from fastsmtp.errors import DirectoryError
-from fastsmtp.ports import Whereabouts
+from fastsmtp.ports import Login, Whereabouts
 from fastsmtp.smtp.address import Address
 
 __all__ = ["BUSY_TIMEOUT_S", "SqliteDirectory", "is_locked"]
@@ -29,6 +31,8 @@ RECHECK_S: Final = 1.0
 """How long a file that was replaced goes unnoticed, in seconds: looking costs a fifth of a look-up."""
 
 _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+_Answer = TypeVar("_Answer")
 
 
 def is_locked(error: sqlite3.Error) -> bool:
@@ -71,6 +75,10 @@ class _Reader(ABC):
         """The rows that answer a question."""
 
     @abstractmethod
+    def fetch_login(self, question: Question) -> Sequence[LoginRow]:
+        """The rows that answer a question about a login."""
+
+    @abstractmethod
     def _prepare(self) -> None:
         """Look at what can be asked."""
 
@@ -107,8 +115,17 @@ class _TableReader(_Reader):
         sql = self._plain if question.is_ascii else self._beyond_ascii
         return read_rows(self.connection.execute(sql, (question.domain, first, second)))
 
+    def fetch_login(self, question: Question) -> Sequence[LoginRow]:
+        sql = self._layout.login_sql("sqlite", self._tables, is_ascii=question.is_ascii)
+        try:
+            return list(map(LoginRow._make, self.connection.execute(sql, (question.domain, question.names[0]))))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise _trouble(self._path, self._layout.no_logins(error)) from error
+
     def _prepare(self) -> None:
-        tables = [table for table in OPTIONAL_TABLES if self._exists(table)]
+        self._tables = tables = [table for table in OPTIONAL_TABLES if self._exists(table)]
         for table in (*BASE_TABLES, *tables):
             try:
                 self.connection.execute(self._layout.probe(table))
@@ -142,6 +159,12 @@ class _QueryReader(_Reader):
                 break
         return own_rows(question, domain[0], users)
 
+    def fetch_login(self, question: Question) -> Sequence[LoginRow]:
+        asked = self._queries.login_query  # also where the domain is not ours: the operator shall hear of it
+        domain = self._ask("domain", domain=question.domain).fetchone()
+        login = self._run("login", asked, domain=question.domain, local=question.names[0]).fetchone()
+        return own_login_rows(question, domain, login)
+
     def _prepare(self) -> None:
         asked = (
             self._ask("domain", domain="directory.invalid"),
@@ -150,8 +173,11 @@ class _QueryReader(_Reader):
         self._queries.check_columns(*(len(cursor.description or ()) for cursor in asked))
 
     def _ask(self, query: Literal["domain", "recipient"], **parameters: str) -> sqlite3.Cursor:
+        return self._run(query, getattr(self._queries, query), **parameters)
+
+    def _run(self, query: str, sql: str, **parameters: str) -> sqlite3.Cursor:
         try:
-            return self.connection.execute(getattr(self._queries, query), parameters)
+            return self.connection.execute(sql, parameters)
         except sqlite3.Error as error:
             # ProgrammingError is the module's own, for parameters that there are not.
             if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
@@ -206,14 +232,22 @@ class SqliteDirectory:
 
         Raises DirectoryError when the database cannot be read; the next call opens it anew.
         """
+        return self._answer(lambda reader: ask(resolve(self._rules, address), reader.fetch))
+
+    def find_login(self, address: Address) -> Login | asyncio.Future[Login | None] | None:
+        """Whoever may log in under this name; a future while the database is locked. Raises DirectoryError."""
+        question = login_question(address)
+        if question is None:
+            return None
+        return self._answer(lambda reader: login_of(reader.fetch_login(question), question))
+
+    def _answer(self, answer: Callable[[_Reader], _Answer]) -> _Answer | asyncio.Future[_Answer]:
         try:
-            return ask(resolve(self._rules, address), self._connect().fetch)
+            return answer(self._connect())
         except sqlite3.Error as error:
             if is_locked(error):
                 deadline = time.monotonic() + self._busy_timeout_s
-                return asyncio.get_running_loop().run_in_executor(
-                    self._waiter, self._wait_and_locate, address, deadline
-                )
+                return asyncio.get_running_loop().run_in_executor(self._waiter, self._wait_and_answer, answer, deadline)
             self._disconnect()
             raise _trouble(self._path, error) from error
 
@@ -234,11 +268,11 @@ class SqliteDirectory:
         has_news, self._has_news = self._has_news, False
         return has_news
 
-    def _wait_and_locate(self, address: Address, deadline: float) -> Whereabouts:
+    def _wait_and_answer(self, answer: Callable[[_Reader], _Answer], deadline: float) -> _Answer:
         """In the thread: SQLite itself tries until the lock is gone or `deadline` (monotonic seconds) is past."""
         try:
             with closing(self._new_reader(max(0.0, deadline - time.monotonic()))) as reader:
-                return ask(resolve(self._rules, address), reader.fetch)
+                return answer(reader)
         except sqlite3.Error as error:
             raise _trouble(self._path, error) from error
 

@@ -1,9 +1,13 @@
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+
+from fastsmtp.directory.schemes import SCHEMES, Scheme, matches
 
 Command = Callable[..., Result]
 in_both_databases = pytest.mark.usefixtures("any_site")
@@ -33,6 +37,7 @@ def test_add_list_and_remove(fastsmtp: Command) -> None:
             "can_receive": True,
             "can_login": True,
             "quota_bytes": 1536 * 2**20,
+            "has_password": False,
         }
     ]
 
@@ -61,6 +66,50 @@ def test_quota(fastsmtp: Command) -> None:
     result = fastsmtp("user", "quota", "postmaster@example.org", "none")
     assert result.stdout == "postmaster@example.org has this quota now: none\n"
     assert fastsmtp("user", "list").stdout == "postmaster@example.org  yes  yes  none\n"
+
+
+@in_both_databases
+def test_passwd(fastsmtp: Command) -> None:
+    result = fastsmtp("user", "passwd", "Postmaster@example.org", stdin="secret\nsecret\n")
+    assert result.stdout.splitlines()[-1] == "postmaster@example.org has a new password"
+    assert "secret" not in result.output
+    assert fastsmtp("user", "list").stdout == "postmaster@example.org  yes  yes  none  password\n"
+    assert json.loads(fastsmtp("user", "list", "--json").stdout)[0]["has_password"] is True
+
+    result = fastsmtp("user", "passwd", "postmaster@example.org", "--remove")
+    assert result.stdout == "postmaster@example.org has no password now\n"
+    assert fastsmtp("user", "list").stdout == "postmaster@example.org  yes  yes  none\n"
+
+
+def stored_hash(site: Path, name: str) -> str:
+    with closing(sqlite3.connect(site.parent / "directory.db")) as database:
+        [(password_hash,)] = database.execute(
+            'SELECT password_hash FROM mailbox JOIN "user" USING (user_id) WHERE username = ?', (name,)
+        )
+        return str(password_hash)
+
+
+@pytest.mark.parametrize(
+    ("line", "password"), [("secret\n", "secret"), (" a b \r\nmore\n", " a b "), ("Zo\u00eb", "Zo\u00eb")]
+)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_first_line_of_standard_input_is_the_password(
+    fastsmtp: Command, site: Path, line: str, password: str, scheme: Scheme
+) -> None:
+    fastsmtp("user", "passwd", "postmaster@example.org", "--stdin", "--scheme", scheme, stdin=line)
+    stored = stored_hash(site, "postmaster")
+    assert stored.lower().lstrip("$").startswith(scheme)
+    assert matches(password, stored)
+    assert not matches("another", stored)
+
+
+def test_a_user_with_a_password(fastsmtp: Command, site: Path) -> None:
+    result = fastsmtp("user", "add", "alice@example.org", "--quota", "1GiB", "--password-stdin", stdin="secret\n")
+    assert result.stdout == "alice@example.org has a mailbox now\n"
+    assert matches("secret", stored_hash(site, "alice"))
+    assert fastsmtp("user", "list").stdout.splitlines()[0] == "alice@example.org       yes  yes  1 GiB  password"
+    fastsmtp("user", "quota", "alice@example.org", "none")
+    assert matches("secret", stored_hash(site, "alice"))
 
 
 @pytest.mark.usefixtures("site")
@@ -140,6 +189,10 @@ def test_an_export_that_fails_leaves_the_file(fastsmtp: Command, site: Path, tmp
         (["quota", "alice@example.org", "1GiB"], 1, "the user alice@example.org is not in the directory"),
         (["quota", "postmaster@example.org", "0"], 2, "a quota of 0 makes no sense"),
         (["add"], 2, "Missing argument 'ADDRESS...'"),
+        (["add", "a@example.org", "b@example.org", "--password-stdin"], 2, "--password-stdin is for one ADDRESS"),
+        (["passwd", "alice@example.org"], 1, "the user alice@example.org is not in the directory"),
+        (["passwd", "postmaster@example.org", "--stdin"], 2, "the password is empty"),
+        (["passwd", "postmaster@example.org", "--stdin", "--remove"], 2, "do not go together"),
     ],
 )
 @pytest.mark.usefixtures("site")

@@ -14,6 +14,7 @@ def test_tables_in_the_order_of_the_file() -> None:
         "[timeouts]",
         "[tls]",
         "[smtp]",
+        "[auth]",
         "[directory]",
         "[maildir]",
         "[metrics]",

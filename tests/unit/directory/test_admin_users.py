@@ -49,6 +49,39 @@ def test_quotas(admin: Admin, place: Place) -> None:
         admin.set_quota("ann@example.test", GIB)
 
 
+def test_passwords(admin: Admin, place: Place) -> None:
+    admin.add_domain("example.test")
+    assert admin.add_user("ann@example.test", quota_bytes=GIB, password_hash="$argon2id$one").has_password  # noqa: S106 - of nobody
+    assert not admin.add_user("joe@example.test").has_password
+    assert admin.set_password("Joe@example.test", "$argon2id$two").has_password
+    assert admin.get_user("ann@example.test") == UserRow("example.test", "ann", True, True, GIB, has_password=True)
+    assert admin.set_quota("joe@example.test", GIB).has_password
+    assert place.query("SELECT quota_bytes, password_hash FROM mailbox ORDER BY password_hash") == [
+        (GIB, "$argon2id$one"),
+        (GIB, "$argon2id$two"),
+    ]
+    assert admin.set_password("joe@example.test", None) == UserRow("example.test", "joe", True, True, GIB)
+    with pytest.raises(UnknownUserError):
+        admin.set_password("zoe@example.test", "$argon2id$one")
+    admin.remove_user("ann@example.test")
+    assert not admin.add_user("ann@example.test").has_password
+
+
+def test_passwords_that_nobody_here_can_check(admin: Admin) -> None:
+    admin.add_domain("example.test")
+    for name, password_hash in {
+        "a": "$argon2id$v=19$...",
+        "b": "$2y$05$...",
+        "c": "{SHA512-CRYPT}$6$...",
+        "d": "SCRAM-SHA-256$4096:...",
+        "e": None,
+        "f": "{PLAIN}secret",
+        "g": "$1$salt$...",
+    }.items():
+        admin.add_user(f"{name}@example.test", password_hash=password_hash)
+    assert admin.unreadable_passwords() == ["f@example.test", "g@example.test"]
+
+
 def test_nobody_inherits_what_somebody_left(admin: Admin, place: Place) -> None:
     admin.add_domain("example.test")
     admin.add_user("joe@example.test", quota_bytes=GIB)

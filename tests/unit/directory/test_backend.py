@@ -39,6 +39,8 @@ def test_names_and_queries_of_other_programs(tmp_path: Path) -> None:
     names = {"domain": "domains", "domain.domain_name": "name"}
     assert layout(settings(tmp_path, tables=names)) == Layout(names)
     assert layout(settings(tmp_path, queries=OWN)) == OwnQueries(**OWN)
+    with_login = {**OWN, "login": "SELECT 1, 'hash'"}
+    assert layout(settings(tmp_path, queries=with_login)) == OwnQueries(**with_login)
 
 
 @pytest.mark.parametrize(

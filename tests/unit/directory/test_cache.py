@@ -17,7 +17,7 @@ from fastsmtp.directory.lookup import NO_DOMAIN, NO_USER
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.errors import DirectoryAwayError, DirectoryError
-from fastsmtp.ports import Directory, Elsewhere, Found, Mailbox, Whereabouts
+from fastsmtp.ports import Directory, Elsewhere, Found, Login, Mailbox, Whereabouts
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
 from fastsmtp.testing.world import SettableClock
@@ -679,5 +679,19 @@ def test_in_front_of_sqlite(tmp_path: Path) -> None:
         with pytest.raises(DirectoryAwayError):
             site.now(NOBODY)
         await site.cache.close()
+
+    run(test())
+
+
+def test_logins_are_not_remembered() -> None:
+    async def test() -> None:
+        memory = MemoryDirectory()
+        memory.add_user("joe@example.test", password_hash="one")  # noqa: S106 - it is nobody's
+        site = Site(memory)
+        assert site.cache.find_login(JOE) == Login(JOE, "one")
+        memory.add_user("joe@example.test", password_hash="two")  # noqa: S106
+        assert site.cache.find_login(JOE) == Login(JOE, "two")
+        with pytest.raises(DirectoryError, match="knows no passwords"):
+            Site(Backend()).cache.find_login(JOE)
 
     run(test())

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmtp.directory.layout import BASE_TABLES, OPTIONAL_TABLES, Layout, read_rows
+from fastsmtp.directory.logins import LoginRow
 from fastsmtp.directory.resolve import AliasRow, Rows, UserRow
 from fastsmtp.errors import ConfigurationError
 
@@ -129,6 +130,33 @@ def test_the_names_of_tables() -> None:
     assert layout.table("mailbox") == '"mailbox"'
 
 
+def logins(database: sqlite3.Connection, domain: str, name: str | None, *, is_ascii: bool = True) -> set[LoginRow]:
+    layout = Layout({**THEIRS, "user.can_login": "select", "mailbox.password_hash": "octets"})
+    sql = layout.login_sql("sqlite", OPTIONAL_TABLES, is_ascii=is_ascii)
+    return set(map(LoginRow._make, database.execute(sql, (domain, name))))
+
+
+def test_logins_of_others(database: sqlite3.Connection) -> None:
+    joe = LoginRow("Example.test", "Example.test", 1, "Joe", 1, "5")
+    ann = LoginRow("Second.test", "Example.test", 1, "ann", 1, None)
+    assert logins(database, "example.test", "joe") == {joe}
+    assert logins(database, "second.test", "ann") == {ann}
+    assert logins(database, "example.test", "team") == {LoginRow("Example.test", "Example.test", 1, None, None, None)}
+    assert logins(database, "far.test", "joe") == set()
+    beyond = logins(database, "example.test", None, is_ascii=False)
+    assert LoginRow("Example.test", "Example.test", 1, "ZO\u00cb", 0, None) in beyond
+    without = Layout(THEIRS).login_sql("sqlite", (), is_ascii=True)
+    assert "limits" not in without
+    assert "password_hash" not in without
+
+
+def test_what_is_said_when_nobody_can_log_in() -> None:
+    layout = Layout({"user.can_login": "may"})
+    assert str(layout.no_logins(ValueError("why"))) == (
+        'nobody can log in, since "user"."may" and "mailbox"."password_hash" cannot be asked for: why'
+    )
+
+
 @pytest.mark.parametrize("is_ascii", [True, False])
 def test_the_dialects_differ_in_a_few_words(is_ascii: bool) -> None:
     sqlite, postgres = (
@@ -137,6 +165,11 @@ def test_the_dialects_differ_in_a_few_words(is_ascii: bool) -> None:
     translated = sqlite.replace("?", "$").replace("GLOB '*[^ -~]*'", "~ '[^ -~]'")
     assert translated == postgres.replace(' COLLATE "C"', "")
     assert postgres.count(' COLLATE "C"') == postgres.count("lower(") == 4
+    sqlite, postgres = (
+        Layout().login_sql(dialect, OPTIONAL_TABLES, is_ascii=is_ascii) for dialect in ("sqlite", "postgres")
+    )
+    translated = sqlite.replace("?", "$").replace("GLOB '*[^ -~]*'", "~ '[^ -~]'")
+    assert translated == postgres.replace(' COLLATE "C"', "")
 
 
 @given(st.text(min_size=1).filter(lambda name: "\0" not in name))

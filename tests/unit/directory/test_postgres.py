@@ -23,7 +23,7 @@ from fastsmtp.directory.migrate_postgres import migrate_postgres
 from fastsmtp.directory.postgres import PostgresDirectory
 from fastsmtp.directory.queries import OwnQueries
 from fastsmtp.errors import DirectoryError
-from fastsmtp.ports import Found, Mailbox, NoDomain, NoUser
+from fastsmtp.ports import Found, Login, Mailbox, NoDomain, NoUser
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
 
@@ -121,6 +121,52 @@ def test_other_names_and_own_queries(dsn: str) -> None:
             assert await directory.locate(Address("joe", "closed.test")) == NoDomain()
             await directory.close()
         assert found == [FOUND_JOE, Found((Mailbox("example.test", "joe", 5),))]
+
+    play(scene)
+
+
+def test_logins(dsn: str) -> None:
+    domain = "SELECT is_active FROM domain WHERE lower(domain_name) = :domain"
+    recipient = "SELECT 1"
+    login = "SELECT can_login, 'hash of ' || :local FROM \"user\" WHERE lower(username) = :local AND :domain <> ''"
+    postgres.run(
+        dsn,
+        "CREATE TABLE mailbox (user_id int, quota_bytes bigint, password_hash text)",
+        "INSERT INTO mailbox VALUES (1, NULL, 'hash of joe')",
+    )
+
+    async def scene() -> None:
+        for layout in (Layout(), OwnQueries(domain, recipient, login)):
+            directory = PostgresDirectory(PostgresUrl(dsn), layout=layout)
+            await directory.open()
+            assert await directory.find_login(Address("Joe", "example.test")) == Login(JOE, "hash of joe")
+            for nobody in (NOBODY, Address("joe", "closed.test"), Address("joe", "far.test"), Address("joe", "")):
+                assert await directory.find_login(nobody) is None
+            await directory.close()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("layout", "problem"),
+    [
+        (
+            Layout({"user.can_login": "may_login"}),
+            r'nobody can log in, since "user"\."may_login" and .* does not exist',
+        ),
+        (OwnQueries("SELECT 1", "SELECT 1"), r"\[directory\.queries\] has no login"),
+        (OwnQueries("SELECT 1", "SELECT 1", "SELEKT 1"), "syntax error"),
+        (OwnQueries("SELECT 1", "SELECT 1", "SELECT 1"), "write two, can_login and password_hash"),
+    ],
+)
+def test_who_cannot_be_asked_for_logins(dsn: str, layout: Layout | OwnQueries, problem: str) -> None:
+    async def scene() -> None:
+        directory = PostgresDirectory(PostgresUrl(dsn), layout=layout)
+        await directory.open()
+        with pytest.raises(DirectoryError, match=problem):
+            await directory.find_login(JOE)
+        assert isinstance(await directory.locate(JOE), Found)
+        await directory.close()
 
     play(scene)
 

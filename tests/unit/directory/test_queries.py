@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmtp.directory.queries import OwnQueries, Positional, own_rows, positional
+from fastsmtp.directory.logins import LoginRow
+from fastsmtp.directory.queries import OwnQueries, Positional, own_login_rows, own_rows, positional
 from fastsmtp.directory.resolve import Question, Rows, UserRow
 from fastsmtp.errors import ConfigurationError, DirectoryError
 
@@ -138,3 +139,24 @@ def test_columns_are_counted() -> None:
     for columns in (0, 3):
         with pytest.raises(DirectoryError, match=f"directory.queries.recipient gives {columns} columns"):
             OwnQueries.check_columns(1, columns)
+
+
+def test_rows_of_a_login() -> None:
+    question = Question("example.test", ("joe",))
+    assert own_login_rows(question, None, (1, "hash")) == []
+    assert own_login_rows(question, (1,), None) == []
+    assert own_login_rows(question, (True,), (0, None)) == [LoginRow("example.test", "example.test", 1, "joe", 0, None)]
+    for login, problem in [
+        ((1,), "directory.queries.login gives 1 columns; write two, can_login and password_hash"),
+        ((1, "hash", 5), "gives 3 columns"),
+        (("yes", "hash"), "directory.queries.login: can_login is 'yes'"),
+        ((1, b"hash"), "directory.queries.login: password_hash is not text"),
+    ]:
+        with pytest.raises(DirectoryError, match=problem):
+            own_login_rows(question, (1,), login)
+
+
+def test_a_query_for_logins_may_be_missing() -> None:
+    assert OwnQueries("SELECT 1", "SELECT 1", "SELECT 1, 'hash'").login_query == "SELECT 1, 'hash'"
+    with pytest.raises(DirectoryError, match="nobody can log in"):
+        _ = OwnQueries("SELECT 1", "SELECT 1").login_query

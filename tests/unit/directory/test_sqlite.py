@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from fastsmtp.directory.migrate import migrate_sqlite
 from fastsmtp.directory.queries import OwnQueries
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.errors import DirectoryError
-from fastsmtp.ports import Elsewhere, Found, Mailbox, NoDomain, NoUser
+from fastsmtp.ports import Elsewhere, Found, Login, Mailbox, NoDomain, NoUser
 from fastsmtp.smtp.address import Address
 
 JOE = Address("joe", "example.test")
@@ -368,9 +369,10 @@ def test_targets_in_another_encoding_are_left_out(path: Path) -> None:
 
 POSTFIX = """
 CREATE TABLE domain (domain text, active int);
-CREATE TABLE mailbox (username text, domain text, quota int, active int);
+CREATE TABLE mailbox (username text, domain text, quota int, active int, password text DEFAULT '$argon2id$one');
 INSERT INTO domain VALUES ('example.test', 1), ('closed.test', 0);
-INSERT INTO mailbox VALUES ('joe@example.test', 'example.test', 1024, 1), ('mute@example.test', 'example.test', 0, 0),
+INSERT INTO mailbox (username, domain, quota, active) VALUES
+    ('joe@example.test', 'example.test', 1024, 1), ('mute@example.test', 'example.test', 0, 0),
     ('joe@closed.test', 'closed.test', 0, 1), ('100%@example.test', 'example.test', 7, 1);
 """
 QUERIES = OwnQueries(
@@ -406,6 +408,87 @@ def test_queries_of_the_operator(postfix: Path) -> None:
     asyncio.run(directory.close())
 
 
+def test_a_query_for_logins(postfix: Path) -> None:
+    login = "SELECT active, password FROM mailbox WHERE username = :local || '@' || :domain"
+    directory = SqliteDirectory(postfix, layout=replace(QUERIES, login=login))
+    asyncio.run(directory.open())
+    assert directory.find_login(Address("Joe", "example.test")) == Login(JOE, "$argon2id$one")
+    for nobody in (ANN, Address("mute", "example.test"), Address("joe", "closed.test"), Address("joe", "far.test")):
+        assert directory.find_login(nobody) is None
+    asyncio.run(directory.close())
+
+
+@pytest.mark.parametrize(
+    ("login", "problem"),
+    [
+        ("", r"\[directory\.queries\] has no login"),
+        ("SELEKT 1", r"directory\.queries\.login: near \"SELEKT\": syntax error"),
+        ("SELECT :user", r"directory\.queries\.login: .*:user"),
+        ("SELECT 1", r"directory\.queries\.login gives 1 columns; write two, can_login and password_hash"),
+        ("SELECT 't', 'hash'", r"directory\.queries\.login: can_login is 't'"),
+        ("SELECT 1, 5", r"directory\.queries\.login: password_hash is not text"),
+    ],
+)
+def test_a_query_for_logins_that_is_wrong(postfix: Path, login: str, problem: str) -> None:
+    directory = SqliteDirectory(postfix, layout=replace(QUERIES, login=login))
+    asyncio.run(directory.open())  # mail is taken all the same
+    with pytest.raises(DirectoryError, match=problem):
+        directory.find_login(JOE)
+    assert isinstance(directory.locate(JOE), Found)
+    asyncio.run(directory.close())
+
+
+def test_tables_without_the_columns_of_a_login(tmp_path: Path) -> None:
+    path = tmp_path / "directory.db"
+    write(
+        path,
+        "CREATE TABLE domain (domain_id, is_active, domain_name)",
+        "INSERT INTO domain VALUES (1, 1, 'example.test')",
+    )
+    write(
+        path,
+        "CREATE TABLE user (user_id, domain_id, can_receive, username)",
+        "INSERT INTO user VALUES (1, 1, 1, 'joe')",
+    )
+    directory = SqliteDirectory(path)
+    assert directory.locate(JOE) == FOUND_JOE
+    with pytest.raises(
+        DirectoryError, match=r'nobody can log in, since "user"\."can_login" and .* cannot be asked for'
+    ):
+        directory.find_login(JOE)
+    renamed = SqliteDirectory(path, layout=Layout({"user.can_login": "can_receive"}))
+    assert renamed.find_login(JOE) is None
+    asyncio.run(directory.close())
+
+
+def test_a_login_waits_for_a_lock_too(path: Path) -> None:
+    with SqliteAdmin(path) as admin:
+        admin.set_password("joe@example.test", "$argon2id$one")
+
+    async def ask() -> None:
+        directory = SqliteDirectory(path, busy_timeout_s=60)
+        with locked(path) as holder:
+            answer = directory.find_login(JOE)
+            assert isinstance(answer, asyncio.Future)
+            holder.execute("COMMIT")
+            assert await answer == Login(JOE, "$argon2id$one")
+        await directory.close()
+
+    asyncio.run(ask())
+
+
+def test_a_new_password_counts_at_once(path: Path) -> None:
+    directory = SqliteDirectory(path)
+    assert directory.find_login(JOE) is None
+    with SqliteAdmin(path) as admin:
+        for password_hash in ("$argon2id$one", "$argon2id$another", None):
+            admin.set_password("joe@example.test", password_hash)
+            login = directory.find_login(JOE)
+            assert isinstance(login, Login | None)
+            assert (login and login.password_hash) == password_hash
+    asyncio.run(directory.close())
+
+
 def test_queries_without_a_quota(postfix: Path) -> None:
     recipient = "SELECT active FROM mailbox WHERE username = :local || '@' || :domain"
     directory = SqliteDirectory(postfix, layout=OwnQueries(QUERIES.domain, recipient))
@@ -420,7 +503,7 @@ def test_queries_without_a_quota(postfix: Path) -> None:
         (QUERIES.domain, "SELEKT 1", r"directory\.queries\.recipient: near \"SELEKT\": syntax error"),
         (QUERIES.domain, "SELECT :user", r"directory\.queries\.recipient: .*:user"),
         (QUERIES.domain, "SELECT 1; SELECT 2", r"directory\.queries\.recipient: You can only execute one statement"),
-        (QUERIES.domain, "SELECT * FROM mailbox", r"directory\.queries\.recipient gives 4 columns"),
+        (QUERIES.domain, "SELECT * FROM mailbox", r"directory\.queries\.recipient gives 5 columns"),
         (QUERIES.domain, "DELETE FROM mailbox", "attempt to write a readonly database"),
         ("", QUERIES.recipient, r"directory\.queries\.domain gives no column"),
         ("SELECT 'f'", QUERIES.recipient, r"directory\.queries\.domain: active is 'f'"),
