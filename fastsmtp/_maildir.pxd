@@ -1,5 +1,6 @@
 """What `_maildir` works on while it has no GIL: C arrays that point into the Python bytes of the batch."""
 
+from posix.types cimport off_t
 from posix.uio cimport iovec
 
 cdef extern from "<pthread.h>" nogil:
@@ -9,6 +10,13 @@ cdef extern from "<semaphore.h>" nogil:
     ctypedef struct sem_t:
         pass
 
+
+cdef enum:
+    RECORD_ALIGNMENT = 8
+    BATCH_ALIGNMENT = 4096  # what one batch has synced, the next one never writes again: no block of it can tear
+    RECORD_HEADER = 32
+    COPY_HEADER = 12
+    HERE = -1  # in the place of an offset: where the file stands
 
 cdef enum Step:
     OPEN_TMP
@@ -110,3 +118,21 @@ cdef struct Desk:
     int event           # an eventfd: the batch is done
     bint has_work
     Batch work
+
+
+# What `_salvage` needs, too.
+cdef extern from "<fcntl.h>" nogil:
+    enum: O_NOFOLLOW
+
+cdef extern from "<limits.h>" nogil:
+    enum: NAME_MAX
+
+cdef extern from "<unistd.h>" nogil:
+    int unlinkat(int, const char *, int)
+
+cdef void *array(Py_ssize_t count, size_t size) except NULL
+cdef unsigned int crc32(unsigned int crc, const unsigned char *data, size_t size) noexcept nogil
+cdef unsigned long long round_up(unsigned long long size, unsigned int alignment) noexcept nogil
+cdef int write_pieces(int fd, const iovec *pieces, int count, off_t offset) noexcept nogil
+cdef bint is_foreign(int root, int fd) noexcept nogil
+cdef int open_leaf(Batch *batch, Mailbox *mailbox, const char *leaf) noexcept nogil

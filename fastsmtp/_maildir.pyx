@@ -61,7 +61,6 @@ include "_maildir_directories.pxi"
 include "_maildir_reach.pxi"
 include "_maildir_journal.pxi"
 include "_maildir_phases.pxi"
-include "_maildir_compare.pxi"
 include "_maildir_batch.pxi"
 
 
@@ -171,33 +170,6 @@ def commit(int root, batch, int durability, Journal journal=None):
         with nogil:
             run(&work)
         return reports(&work)
-    finally:
-        release(&work)
-
-
-def missing(int root, batch):
-    """Which copies do not lie in new/ byte for byte: for each delivery the indices; without the GIL, in one go.
-
-    Why a copy cannot be read there, or at all, makes no difference. Raises ValueError for a delivery with a spool.
-    """
-    cdef Batch work
-    cdef Delivery delivery
-    cdef Mail *mail
-    cdef Py_ssize_t i, j
-    cdef tuple deliveries = tuple(batch)  # keeps the bytes alive that the arrays point into
-    clear(&work, root, NONE, None)
-    try:
-        prepare(&work, deliveries)
-        for delivery in deliveries:
-            if delivery.spool >= 0:
-                raise ValueError("what is in a spool cannot be compared")
-        with nogil:
-            compare(&work)
-        answers = []
-        for i in range(work.mail_count):
-            mail = &work.mails[i]
-            answers.append(tuple([j for j in range(mail.file_count) if not mail.files[j].in_new]))
-        return answers
     finally:
         release(&work)
 

@@ -13,7 +13,6 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t copy_file_range(int, off_t *, int, off_t *, size_t, unsigned int)
 
 cdef enum:
-    HERE = -1  # in the place of an offset: where the file stands
     COPY_BYTES = 128 * 1024
 
 

@@ -7,12 +7,6 @@ from posix.fcntl cimport O_CLOEXEC, O_DIRECTORY, O_RDONLY, openat
 from posix.stat cimport fstat, mkdirat, struct_stat
 from posix.unistd cimport close
 
-cdef extern from "<fcntl.h>" nogil:
-    enum: O_NOFOLLOW
-
-cdef extern from "<limits.h>" nogil:
-    enum: NAME_MAX
-
 cdef extern from "<linux/openat2.h>" nogil:
     enum: RESOLVE_BENEATH
     enum: RESOLVE_NO_MAGICLINKS

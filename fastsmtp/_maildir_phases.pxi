@@ -15,7 +15,6 @@ cdef extern from "<stdio.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int linkat(int, const char *, int, const char *, int)
-    int unlinkat(int, const char *, int)
 
 
 # ---------------------------------------------------------------- failures

@@ -23,12 +23,6 @@ cdef extern from "<endian.h>" nogil:
     unsigned long long htole64(unsigned long long)
     unsigned int le32toh(unsigned int)
 
-cdef enum:
-    RECORD_ALIGNMENT = 8
-    BATCH_ALIGNMENT = 4096  # what one batch has synced, the next one never writes again: no block of it can tear
-    RECORD_HEADER = 32
-    COPY_HEADER = 12
-
 cdef char[RECORD_ALIGNMENT] ZEROS
 
 # Of each byte, with 0 to 7 zero bytes behind it ("slicing by 8").

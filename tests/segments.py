@@ -1,12 +1,12 @@
-"""Segments of a journal, made from the description of the format and not by the code that writes it."""
+"""Segments of a journal, made and read by the description of the format and not by the code that does it."""
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from fastsmtp.delivery.records import Copy, Position
+from fastsmtp.delivery.records import EVERYTHING, Copy, Damage, Position, read_stretches
 
 BLOCK: Final = 4096
 
@@ -20,6 +20,47 @@ def encode(copies: Sequence[Copy], content: bytes, lap: int, offset: int) -> byt
     length = 32 + len(fields) + len(content)
     checked = struct.pack("<IIQQ", length, len(copies), lap, offset) + fields + content
     return b"FSJ1" + struct.pack("<I", zlib.crc32(checked)) + checked + bytes(-length % 8)
+
+
+class Record(NamedTuple):
+    """One message."""
+
+    position: Position
+    copies: tuple[Copy, ...]
+    content: bytes
+
+
+def decode(data: bytes, lap: int, offset: int) -> tuple[Record, int]:
+    """The whole record that begins there, and where the next one would."""
+    magic, crc, length, count, its_lap, its_offset = struct.unpack_from("<4sIIIQQ", data, offset)
+    assert (magic, its_lap, its_offset) == (b"FSJ1", lap, offset)
+    assert crc == zlib.crc32(data[offset + 8 : offset + length])
+    at = offset + 32
+    copies = []
+    for _ in range(count):
+        sizes = struct.unpack_from("<HHHHI", data, at)
+        at += 12
+        fields = []
+        for size in (*sizes[:3], sizes[4]):
+            fields.append(data[at : at + size])
+            at += size
+        copies.append(Copy(*fields))
+    end = offset + length
+    return Record(Position(lap, offset), tuple(copies), data[at:end]), end + -length % 8
+
+
+def read_records(data: bytes, since: Position = EVERYTHING) -> Iterator[Record | Damage]:
+    """What `read_stretches` finds, record by record."""
+    for item in read_stretches(data, since):
+        if isinstance(item, Damage):
+            yield item
+            continue
+        lap, offset = item.position
+        assert offset < item.end
+        while offset < item.end:
+            record, offset = decode(data, lap, offset)
+            yield record
+        assert offset == item.end
 
 
 class Segment:

@@ -15,7 +15,7 @@ from typing import Final
 from fastsmtp import _maildir
 from fastsmtp.delivery.journal import Ring
 from fastsmtp.delivery.records import Copy, Position
-from fastsmtp.delivery.recovery import Restorer
+from fastsmtp.delivery.restorer import Restorer
 from fastsmtp.stats import Stats
 
 __all__ = ["EVERY_S", "Checkpointer"]

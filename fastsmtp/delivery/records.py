@@ -15,25 +15,22 @@ The journal is a ring of segments; each use of a segment is a lap of its own. A 
 The first record of a batch begins at a multiple of 4096, the others right behind the one before.
 """
 
-import mmap
-import re
 from collections.abc import Iterator
-from struct import Struct, unpack_from
+from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-__all__ = ["BLOCK_BYTES", "EVERYTHING", "Copy", "Damage", "Position", "Record", "read_records"]
+from fastsmtp._salvage import next_header, whole_records
+
+__all__ = ["BLOCK_BYTES", "EVERYTHING", "Copy", "Damage", "Position", "Stretch", "read_stretches"]
 
 BLOCK_BYTES: Final = 4096
 
 _MAGIC: Final = b"FSJ1"
 _HEADER_LAYOUT: Final = Struct("<4sIIIQQ")
-_COPY_LAYOUT: Final = Struct("<HHHHI")
 _CHECKED_FROM: Final = 8
 _ALIGNMENT: Final = 8
-
-# A name in a directory, and nothing anywhere else.
-_is_component = re.compile(rb"(?!\.{1,2}\Z)[^/\0]{1,255}").fullmatch
+_NO_LAP: Final = (1 << 64) - 1
 
 
 class Position(NamedTuple):
@@ -55,12 +52,14 @@ class Copy(NamedTuple):
     head: bytes
 
 
-class Record(NamedTuple):
-    """One message. The content is a view of the segment."""
+class Stretch(NamedTuple):
+    """Whole records of one lap, each right behind the one before; `end` is the offset behind the last of them.
+
+    They make sense: the fields of their copies are inside the record, and what is to be a name in a directory is one.
+    """
 
     position: Position
-    copies: tuple[Copy, ...]
-    content: memoryview
+    end: int
 
 
 class Damage(NamedTuple):
@@ -79,47 +78,57 @@ class _Header(NamedTuple):
     offset: int
 
 
-def read_records(segment: bytes | memoryview | mmap.mmap, since: Position = EVERYTHING) -> Iterator[Record | Damage]:
+def read_stretches(segment: bytes, since: Position = EVERYTHING) -> Iterator[Stretch | Damage]:
     """The records of a segment from this position on, in order; of older laps it is silent.
 
     A torn tail is normal and no damage: what a power cut has interrupted was promised to nobody.
     """
-    view = memoryview(segment)
     offset = 0
     lap: int | None = None  # of the last record
     gap: int | None = None  # where something is that should have been a record
     resume = 0  # where it would have ended
-    while offset + _HEADER_LAYOUT.size <= len(view):
-        header = _Header._make(_HEADER_LAYOUT.unpack_from(view, offset))
-        if _is_whole(view, offset, header, since.lap):
+    while offset + _HEADER_LAYOUT.size <= len(segment):
+        header = _Header._make(_HEADER_LAYOUT.unpack_from(segment, offset))
+        end = whole_records(segment, offset, header.lap, offset + 1) if header.lap >= since.lap else offset
+        if end > offset or _is_as_written(segment, offset, header, since.lap):
             if gap is not None and offset % BLOCK_BYTES == 0:
                 # A batch begins here, hence the one before was finished. Inside a batch it may be the torn last one.
                 if lap in (None, header.lap):
                     yield from _damage(Position(header.lap, gap), offset, since)
                 gap = None
             lap = header.lap
-            if (lap, offset) >= since:
-                yield _record(view, offset, header)
-            offset += _aligned(header.length, _ALIGNMENT)
+            position = Position(lap, offset)
+            if end == offset:  # it makes no sense
+                end += _aligned(header.length, _ALIGNMENT)
+                found: Stretch | Damage = Damage(position, header.length)
+            else:
+                if gap is None:
+                    end = whole_records(segment, end, lap, len(segment) if position >= since else since.offset)
+                found = Stretch(position, end)
+            if position >= since:
+                yield found
+            offset = end
             continue
         if _is_torn(header, offset, lap, since.lap) or (gap is None and offset % BLOCK_BYTES == 0):
             gap = offset if gap is None else gap
             resume = offset + _aligned(header.length, _ALIGNMENT)
         block = _aligned(offset + 1, BLOCK_BYTES)
         offset = resume if offset < resume < block else block
+        if gap is not None and offset == block:
+            offset = next_header(segment, offset, _NO_LAP if lap is None else lap, since.lap)
 
 
 def _aligned(size: int, alignment: int) -> int:
     return (size + alignment - 1) // alignment * alignment
 
 
-def _is_whole(view: memoryview, offset: int, header: _Header, oldest_lap: int) -> bool:
+def _is_as_written(segment: bytes, offset: int, header: _Header, oldest_lap: int) -> bool:
     return (
         header.magic == _MAGIC
         and header.offset == offset
         and header.lap >= oldest_lap
-        and _HEADER_LAYOUT.size <= header.length <= len(view) - offset
-        and header.crc == crc32(view[offset + _CHECKED_FROM : offset + header.length])
+        and _HEADER_LAYOUT.size <= header.length <= len(segment) - offset
+        and header.crc == crc32(memoryview(segment)[offset + _CHECKED_FROM : offset + header.length])
     )
 
 
@@ -136,25 +145,3 @@ def _damage(gap: Position, end: int, since: Position) -> Iterator[Damage]:
         gap = max(gap, Position(gap.lap, _aligned(since.offset, BLOCK_BYTES)))
     if gap >= since and end > gap.offset:
         yield Damage(gap, end - gap.offset)
-
-
-def _record(view: memoryview, offset: int, header: _Header) -> Record | Damage:
-    position = Position(header.lap, offset)
-    damage = Damage(position, header.length)
-    end = offset + header.length
-    at = offset + _HEADER_LAYOUT.size
-    copies = []
-    for _ in range(header.copies):
-        if at + _COPY_LAYOUT.size > end:
-            return damage
-        domain, user, name, _, head = _COPY_LAYOUT.unpack_from(view, at)
-        at += _COPY_LAYOUT.size
-        after = at + domain + user + name + head
-        if after > end:
-            return damage
-        copy = Copy._make(unpack_from(f"{domain}s{user}s{name}s{head}s", view, at))
-        if not (_is_component(copy.domain) and _is_component(copy.user) and _is_component(copy.name)):
-            return damage
-        copies.append(copy)
-        at = after
-    return Record(position, tuple(copies), view[at:end])

@@ -9,7 +9,7 @@ from stat import S_ISREG
 from typing import Final
 
 from fastsmtp.delivery.mailbox import open_directory
-from fastsmtp.delivery.recovery import LOST_AND_FOUND
+from fastsmtp.delivery.restorer import LOST_AND_FOUND
 
 __all__ = ["STRAY_AFTER_S", "sweep"]
 

@@ -33,6 +33,7 @@ LAYERS = {
     "fastsmtp.ports": 2,
     "fastsmtp.pipeline": 2,
     "fastsmtp._maildir": 3,
+    "fastsmtp._salvage": 3,
     "fastsmtp.delivery": 3,
     "fastsmtp.directory": 3,
     "fastsmtp._clients": 4,

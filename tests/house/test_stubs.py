@@ -14,7 +14,7 @@ def cython_modules() -> list[str]:
 
 
 def test_they_are_found() -> None:
-    assert cython_modules() == ["fastsmtp._clients", "fastsmtp._maildir", "fastsmtp._parser"]
+    assert cython_modules() == ["fastsmtp._clients", "fastsmtp._maildir", "fastsmtp._parser", "fastsmtp._salvage"]
 
 
 @pytest.mark.parametrize("module", cython_modules())

@@ -34,7 +34,8 @@ from integration.powercut.proof import Proof, prove
 from integration.powercut.recording import Event, Kind, build_shim, watch
 from integration.server import ServerProcess, make_site, serve
 
-from fastsmtp.delivery.recovery import LOST_AND_FOUND, recover
+from fastsmtp.delivery.recovery import recover
+from fastsmtp.delivery.restorer import LOST_AND_FOUND
 from fastsmtp.errors import StartError
 
 STATES: Final = int(os.environ.get("POWERCUT_STATES", "240"))

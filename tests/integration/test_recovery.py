@@ -25,6 +25,7 @@ from integration.server import (
     start_and_kill,
     wait_until,
 )
+from mounts import mounted
 
 ALICE: Final = "alice@example.test"
 BOB: Final = "bob@example.test"
@@ -235,14 +236,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """The mail root of a site, with a file system of 32 MiB to itself."""
     root = tmp_path / "site" / "mail"
     root.mkdir(parents=True, mode=0o700)
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
-    command = ["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "tmpfs", str(root)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield root
-    subprocess.run(["umount", str(root)], check=True)
+    with mounted(root, "size=32m,mode=700"):
+        yield root
 
 
 def fill(root: Path, *, free: int) -> Path:

@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given
 from hypothesis import strategies as st
-from segments import BLOCK, Segment, slot
+from segments import BLOCK, Record, Segment, read_records, slot
 
 from fastsmtp._maildir import JOURNAL, Delivery, Journal, commit
 from fastsmtp.delivery.checkpoint import Checkpoint
-from fastsmtp.delivery.records import EVERYTHING, Copy, Damage, Position, Record, read_records
+from fastsmtp.delivery.records import EVERYTHING, Copy, Damage, Position
 
 Message = tuple[list[Copy], bytes]
 
@@ -34,7 +34,7 @@ def segment_of(given_batches: list[list[Message]], lap: int = LAP) -> Segment:
 
 def records(data: bytes | bytearray, since: Position = EVERYTHING) -> list[Message]:
     found = [item for item in read_records(bytes(data), since) if isinstance(item, Record)]
-    return [(list(record.copies), bytes(record.content)) for record in found]
+    return [(list(record.copies), record.content) for record in found]
 
 
 def damages(data: bytes | bytearray) -> list[Damage]:

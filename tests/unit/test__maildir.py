@@ -31,7 +31,6 @@ from fastsmtp._maildir import (
     Owed,
     Writer,
     commit,
-    missing,
     sync_file_system,
 )
 from fastsmtp.delivery.records import Copy
@@ -666,62 +665,3 @@ def test_writers_leave_neither_threads_nor_descriptors(root: int) -> None:
         writer.start([])
         del writer  # closes it
     assert alive() == before
-
-
-# ---------------------------------------------------------------- what is missing
-
-
-def test_what_was_stored_is_not_missing(root: int) -> None:
-    batch = [delivery("alice", "bob"), delivery("carol", content=(b"", b"x" * 200_000, b"", b"y")), delivery()]
-    assert missing(root, batch) == [(0, 1), (0,), ()]
-    assert commit(root, batch, NONE) == [None, None, None]
-    assert missing(root, batch) == [(), (), ()]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=50), st.lists(st.binary(max_size=70_000), max_size=4), st.data())
-def test_any_other_byte_is_missing(head: bytes, content: list[bytes], data: st.DataObject) -> None:
-    with TemporaryDirectory() as folder:
-        subject = Delivery([(b"d", b"u", b"n", head)], content)
-        file = Path(folder) / "d/u/new/n"
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            commit(descriptor, [subject], NONE)
-            assert missing(descriptor, [subject]) == [()]
-            whole = file.read_bytes()
-            at = data.draw(st.integers(0, len(whole)))
-            flipped = whole[:at] + bytes(byte ^ 1 for byte in whole[at : at + 1]) + whole[at + 1 :]
-            spoiled = {whole[:at], whole + b"\0", flipped}
-            for other in spoiled - {whole}:
-                file.write_bytes(other)
-                assert missing(descriptor, [subject]) == [(0,)]
-        finally:
-            os.close(descriptor)
-
-
-@pytest.mark.parametrize("what", ["link", "directory", "pipe", "no tmp", "no mailbox"])
-def test_what_is_no_file_of_a_mailbox_is_missing(tmp_path: Path, root: int, what: str) -> None:
-    subject = delivery("alice", name=b"n")
-    commit(root, [subject], NONE)
-    mailbox = tmp_path / "example.test/alice"
-    file = mailbox / "new/n"
-    if what == "no tmp":
-        (mailbox / "tmp").rmdir()
-    elif what == "no mailbox":
-        mailbox.rename(tmp_path / "elsewhere")
-    else:
-        file.rename(mailbox / "n")
-        if what == "link":
-            file.symlink_to(mailbox / "n")
-        elif what == "directory":
-            file.mkdir()
-        else:
-            os.mkfifo(file)
-    before = descriptors()
-    assert missing(root, [subject]) == [(0,)]
-    assert descriptors() == before
-
-
-def test_a_spool_cannot_be_compared(root: int) -> None:
-    with pytest.raises(ValueError, match="spool"):
-        missing(root, [Delivery([(b"d", b"u", b"n", b"")], [], root, 1)])

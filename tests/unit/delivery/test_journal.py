@@ -3,17 +3,17 @@
 import logging
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from segments import BLOCK
+from mounts import mounted
+from segments import BLOCK, Record, read_records
 
 from fastsmtp._maildir import JOURNAL, Delivery, commit
 from fastsmtp.delivery.checkpoint import Checkpoint
 from fastsmtp.delivery.journal import SEGMENTS, Ring, lock, rings
-from fastsmtp.delivery.records import Position, Record, read_records
+from fastsmtp.delivery.records import Position
 from fastsmtp.errors import StartError
 
 SIZE = SEGMENTS * 8 * BLOCK
@@ -204,16 +204,10 @@ def test_rings_are_listed_by_worker(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with mounted(disk, "size=2m"):
+        yield disk
 
 
 def fill(disk: Path, *, free: int) -> None:

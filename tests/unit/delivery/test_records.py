@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from segments import BLOCK, Segment, encode
+from segments import BLOCK, Record, Segment, encode, read_records
 
 from fastsmtp._maildir import JOURNAL, Delivery, Journal, commit
-from fastsmtp.delivery.records import EVERYTHING, Copy, Damage, Position, Record, read_records
+from fastsmtp.delivery.records import EVERYTHING, Copy, Damage, Position, Stretch, read_stretches
 
 ALICE = Copy(b"example.test", b"alice", b"1.M1P1Q1.host", b"Delivered-To: alice\n")
 BOB = Copy(b"example.test", b"bob", b"1.M1P1Q2.host", b"")
@@ -21,7 +21,7 @@ def message(size: int = 100, *copies: Copy) -> tuple[Sequence[Copy], bytes]:
 
 
 def contents(data: bytes, since: Position = EVERYTHING) -> list[bytes | Damage]:
-    return [item if isinstance(item, Damage) else bytes(item.content) for item in read_records(data, since)]
+    return [item if isinstance(item, Damage) else item.content for item in read_records(data, since)]
 
 
 def test_what_was_written_is_read() -> None:
@@ -29,11 +29,24 @@ def test_what_was_written_is_read() -> None:
     first = segment.batch(((ALICE, BOB), b"one\n"), ((BOB,), b""))
     second = segment.batch(((), b"nobody's"))
     assert list(read_records(bytes(segment.data))) == [
-        Record(Position(7, first[0]), (ALICE, BOB), memoryview(b"one\n")),
-        Record(Position(7, first[1]), (BOB,), memoryview(b"")),
-        Record(Position(7, second[0]), (), memoryview(b"nobody's")),
+        Record(Position(7, first[0]), (ALICE, BOB), b"one\n"),
+        Record(Position(7, first[1]), (BOB,), b""),
+        Record(Position(7, second[0]), (), b"nobody's"),
     ]
     assert second == [BLOCK]
+
+
+def test_whole_records_are_one_stretch() -> None:
+    segment = Segment(16 * BLOCK, lap=7)
+    first = segment.batch(message(), message(), message())  # the next batch begins with a block of its own
+    second = segment.batch(message(BLOCK), message())
+    data = bytes(segment.data)
+    end = first[-1] + (first[1] - first[0])
+    assert list(read_stretches(data)) == [
+        Stretch(Position(7, 0), end),
+        Stretch(Position(7, second[0]), segment.offset),
+    ]
+    assert next(read_stretches(data, Position(7, first[1]))) == Stretch(Position(7, first[1]), end)
 
 
 def test_a_segment_can_be_full_to_its_last_byte() -> None:

@@ -3,14 +3,13 @@
 import logging
 import os
 import random
-import resource
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import pytest
 from segments import BLOCK, Segment, slot, write_ring
 
 from fastsmtp._maildir import JOURNAL, Delivery, commit
+from fastsmtp.delivery import recovery
 from fastsmtp.delivery.checkpoint import Checkpoint
 from fastsmtp.delivery.journal import Ring
 from fastsmtp.delivery.records import Copy, Position
-from fastsmtp.delivery.recovery import Recovered, Restorer, recover
+from fastsmtp.delivery.recovery import Recovered, recover, recover_rings
 from fastsmtp.errors import StartError
 
 SEGMENT_BYTES = 64 * BLOCK
@@ -130,9 +130,7 @@ def test_all_that_is_missing_is_restored(journal: Path, root: Path, caplog: pyte
     assert tree(root) == expected(here, gone)
     for copy in gone[0]:
         assert stat.S_IMODE(path_of(root, copy).stat().st_mode) == 0o600
-    missing = sum(len(copy.head) + len(gone[1]) for copy in gone[0])
-    assert heard[0] == (SEGMENT_BYTES, SEGMENT_BYTES)
-    assert heard[-1] == (SEGMENT_BYTES + missing, SEGMENT_BYTES + missing)
+    assert heard[-1] == (SEGMENT_BYTES, SEGMENT_BYTES)
     [record] = caplog.records
     assert record.levelno == logging.INFO
     assert "recovered 2 messages from the journal: 2 files were in place, 2 restored, 0 " in record.getMessage()
@@ -368,6 +366,51 @@ def test_every_ring_counts_and_surplus_ones_are_removed(journal: Path, root: Pat
     assert sorted(path.name for path in journal.iterdir()) == ["other"]
 
 
+def test_one_ring_alone(journal: Path, root: Path) -> None:
+    letters = [message(*USERS) for _ in range(3)]
+    for worker, letter in enumerate(letters):
+        write(journal, letter, worker=worker)
+    others = {path: content for path, content in tree(journal).items() if not path.startswith("1/")}
+    heard: list[tuple[int, int]] = []
+    assert recover_rings([journal / "1"], root, lambda *progress: heard.append(progress)) == Recovered(1, 0, 3)
+    assert tree(root) == expected(letters[1])
+    assert heard[-1] == (SEGMENT_BYTES, SEGMENT_BYTES)
+    assert checkpoint_of(journal, 1) == (6, 0)
+    assert tree(journal).items() >= others.items()
+    assert run(journal, root) == Recovered(2, 0, 6)
+
+
+def test_it_goes_load_by_load_in_many_threads(journal: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "COPIES_AT_ONCE", 7)
+    monkeypatch.setattr(recovery, "LOAD_BYTES", 2 * SEGMENT_BYTES)
+    letters = [message(*USERS) for _ in range(5 * 50)]
+    for worker in range(5):
+        write(journal, *letters[worker * 50 : (worker + 1) * 50], worker=worker)
+    deliver(root, *letters[::2])
+    heard: list[tuple[int, int]] = []
+    assert recover(journal, root, 5, lambda *progress: heard.append(progress)) == Recovered(250, 375, 375)
+    assert tree(root) == expected(*letters)
+    assert heard == sorted(heard)
+    assert {total for _, total in heard} == {5 * SEGMENT_BYTES}
+    assert heard[-1][0] == 5 * SEGMENT_BYTES
+    assert len(heard) > 3 * 100 / 7
+
+
+def test_a_segment_that_cannot_be_read_stops_the_start(journal: Path, root: Path) -> None:
+    letters = [message("a/x"), message("a/y")]
+    write(journal, letters[0])
+    write(journal, letters[1], worker=1)
+    segment = journal / "1" / "segment-0"
+    segment.rename(journal / "elsewhere")
+    segment.mkdir()
+    with pytest.raises(StartError, match=r"Is a directory \('.*/1/segment-0'\); the journal keeps"):
+        run(journal, root)
+    segment.rmdir()
+    (journal / "elsewhere").rename(segment)
+    assert run(journal, root).records == 2
+    assert tree(root) == expected(*letters)
+
+
 def test_a_surplus_ring_with_something_else_in_it_stays(
     journal: Path, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -439,7 +482,11 @@ def test_running_it_twice_changes_nothing(journal: Path, root: Path) -> None:
     assert {path: path.stat().st_ino for path in root.rglob("*")} == inodes
 
 
-def test_interrupted_anywhere_it_ends_the_same(journal: Path, root: Path, tmp_path: Path) -> None:
+def test_interrupted_anywhere_it_ends_the_same(
+    journal: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "COPIES_AT_ONCE", 3)
+    monkeypatch.setattr(recovery, "LOAD_BYTES", 1)
     letters = [message(*USERS, f"gone/{number}") for number in range(4)]
     write(journal, *letters[:2])
     write(journal, *letters[2:], worker=1)
@@ -498,42 +545,3 @@ def test_killed_anywhen_it_ends_the_same(journal: Path, root: Path, tmp_path: Pa
         run(journal, root)
         found = tree(root)
         assert (found == whole) is True
-
-
-# ---------------------------------------------------------------- one copy
-
-
-@pytest.fixture
-def restorer(root: Path) -> Iterator[Restorer]:
-    fd = os.open(root, os.O_RDONLY)
-    yield Restorer(fd)
-    os.close(fd)
-
-
-@pytest.mark.parametrize(
-    "content", [b"one two", memoryview(b"one two"), [b"one ", b"two"], iter((b"one", b" two")), (b"one two", b"")]
-)
-def test_a_copy_is_restored_from_whatever_its_content_is_in(
-    restorer: Restorer, root: Path, content: bytes | memoryview | list[bytes]
-) -> None:
-    copy = Copy(b"a", b"x", b"name", b"head\n")
-    assert restorer.restore(copy, content) == "restored"
-    assert tree(root) == {"a/x/new/name": b"head\none two"}
-    assert restorer.restore(copy, b"one two") == "present"
-    shutil.rmtree(root / "a/x")
-    assert restorer.restore(copy, b"one two") == "lost"
-    assert tree(root) == {".lost+found/new/name": b"head\none two"}
-    assert restorer.restore(copy, b"one two") == "lost"
-
-
-def test_a_shortage_of_descriptors_is_no_reason_to_give_a_mailbox_up(root: Path) -> None:
-    fd = os.open(root, os.O_RDONLY)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, limits[1]))
-    try:
-        with pytest.raises(OSError, match="Too many open files"):
-            Restorer(fd).restore(Copy(b"a", b"x", b"name", b""), b"content")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        os.close(fd)
-    assert tree(root) == {}
