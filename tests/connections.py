@@ -1,14 +1,17 @@
 """A connection with everything around it: a transport that writes down what it is told, a store that tests fulfil."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from admissions import admission
 from certificates import TlsClient
 from unit.server.tls.test_layer import server_context
 
+from fastsmtp.config.model import Settings
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
@@ -18,10 +21,12 @@ from fastsmtp.ports import Directory, MessageStore, Whereabouts
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.pace import Patience
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.server.tls.handshake import TlsStats
 from fastsmtp.server.tls.offer import TlsOffer
+from fastsmtp.smtp.load import Load
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Transaction
@@ -31,8 +36,8 @@ from fastsmtp.stats import Stats
 class Transport(asyncio.Transport):
     """Keeps every single write apart."""
 
-    def __init__(self) -> None:
-        super().__init__({"peername": ("192.0.2.1", 4711), "sockname": ("192.0.2.2", 25)})
+    def __init__(self, socket: socket.socket | None = None) -> None:
+        super().__init__({"peername": ("192.0.2.1", 4711), "sockname": ("192.0.2.2", 25), "socket": socket})
         self.writes: list[bytes] = []
         self.calls: list[str] = []
 
@@ -85,7 +90,7 @@ class Broken:
 class Rig:
     """A connection with everything around it."""
 
-    def __init__(self, log: LineLog, directory: Directory | None = None, max_connections: int = 10) -> None:
+    def __init__(self, log: LineLog, directory: Directory | None = None, **limits: int) -> None:
         self.stats = Stats()
         self.fake = Store()
         store: MessageStore = self.fake
@@ -95,14 +100,15 @@ class Rig:
         )
         self.shared = Shared(
             asyncio.get_running_loop(),
-            max_connections,
+            admission(self.stats, **limits),
             ConnectionStats(self.stats, pipeline.asks),
             clock,
             log,
             identifiers(clock.time),
         )
-        options = SessionOptions("mx.example.org", asks=pipeline.asks)
-        self.service = Service(self.shared, options, 300.0, 180.0, pipeline)
+        self.load = Load(self.stats)
+        options = SessionOptions("mx.example.org", asks=pipeline.asks, load=self.load)
+        self.service = Service(self.shared, options, Patience.of(Settings()), pipeline)
 
     def offer_tls(self, *, implicit: bool = False) -> TlsStats:
         """From here on there is TLS."""
@@ -111,10 +117,16 @@ class Rig:
         self.service.tls = TlsOffer(server_context(), implicit, 20.0, stats, self.shared.clock)
         return stats
 
-    def connect(self) -> tuple[ConnectionProtocol, Transport]:
-        protocol, transport = ConnectionProtocol(self.service), Transport()
+    def connect(self, socket: socket.socket | None = None) -> tuple[ConnectionProtocol, Transport]:
+        protocol, transport = ConnectionProtocol(self.service), Transport(socket)
         protocol.connection_made(transport)
         return protocol, transport
+
+    def limits(self) -> dict[str, int]:
+        """Limits that were reached, and how often."""
+        family = next(family for family in self.stats.families() if family.name == "fastsmtp_limits_total")
+        counts = {values[0]: self.stats.cells[index] for values, index in family.children.items()}
+        return {limit: count for limit, count in counts.items() if count}
 
     def gauge(self) -> int:
         return self.stats.cells[self.shared.stats.open]

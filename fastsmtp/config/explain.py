@@ -55,6 +55,8 @@ def _sentence(error: ErrorDetails) -> str:
             return f"{shown} is too small; write more than {context['gt']:g}"
         case "greater_than_equal":
             return f"{shown} is too small; write {context['ge']} or more"
+        case "less_than_equal":
+            return f"{shown} is too much; write {context['le']:g} or less"
         case "too_short" | "string_too_short":
             return f"{shown} is empty; write at least one"
     return f"{shown} is wrong: {error['msg']}"

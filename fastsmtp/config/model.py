@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 
-from fastsmtp.config.limits import LimitSettings, TimeoutSettings
+from fastsmtp.config.limits import LimitSettings, OverloadSettings, TimeoutSettings
 from fastsmtp.config.places import (
     DirectoryUrl,
     LogDestination,
@@ -257,6 +257,7 @@ class Settings(Table):
     listen: ListenSettings = default({}, "")
     limits: LimitSettings = default({}, "")
     timeouts: TimeoutSettings = default({}, "")
+    overload: OverloadSettings = default({}, "")
     tls: TlsSettings = default({}, "")
     smtp: SmtpSettings = default({}, "")
     auth: AuthSettings = default({}, "")

@@ -138,8 +138,14 @@ class Batcher(Generic[Item]):
         if not self._is_busy:
             # Not at once: whatever else this turn of the loop brings shall be in the batch.
             self._is_busy = True
+            self._begun_ns = perf_counter_ns()
             self._loop.call_soon(self._hand_over)
         return answer
+
+    @property
+    def busy_s(self) -> float:
+        """For how long the batch under way has been written, or has waited for room in the journal; 0 without one."""
+        return (perf_counter_ns() - self._begun_ns) / 1e9 if self._is_busy else 0.0
 
     def resume(self) -> None:
         """There is room in the journal again."""

@@ -91,6 +91,11 @@ class MaildirStore:
         """Whether the disk has failed in a way after which nothing can be promised any more."""
         return self._checkpointer is not None and self._checkpointer.has_failed
 
+    @property
+    def busy_s(self) -> float:
+        """For how many seconds the batch under way has been written; 0 without one."""
+        return 0.0 if self._batcher is None else self._batcher.busy_s
+
     async def open(self) -> None:
         """Recover what a crash has left, and start. Raises StartError when the mail root or the journal cannot be used.
 

@@ -6,19 +6,24 @@ No task is made here for what can be answered now. One future (or, for a corouti
 import asyncio
 import logging
 import ssl
+import termios
+from array import array
 from collections.abc import Awaitable
+from fcntl import ioctl
 from typing import Final, cast
 
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import FlowControl
+from fastsmtp.server.pace import Pace
 from fastsmtp.server.service import Service
+from fastsmtp.server.shared import READING_TIME
 from fastsmtp.server.tls.handshake import Handshake
 from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.server.tls.transport import TlsTransport
 from fastsmtp.smtp.effects import Answer, Ask, Stage, StartTls
-from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
+from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, Reply
 from fastsmtp.smtp.session import Session
-from fastsmtp.smtp.transaction import Connection, Recipient
+from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
 from fastsmtp.smtp.transitions import State
 
 __all__ = ["ConnectionProtocol"]
@@ -30,12 +35,18 @@ _CLOSE_S: Final = 10.0
 _ANSWERS: Final = (Reply, Recipient)
 
 _IN_MESSAGE: Final = State.MESSAGE  # 14 ns instead of 208 through the class (CPython 3.11), for every read
+_ON_CONNECT: Final = Stage.CONNECT
 
 _log = logging.getLogger("fastsmtp.server")
 
 
 class ConnectionProtocol(asyncio.Protocol):
     """The transport's other end. `deadline` is read by Deadlines."""
+
+    __slots__ = (
+        "_asked_ns", "_asked_stage", "_eof", "_flow", "_gone", "_had_transaction", "_handshake", "_held", "_is_known",
+        "_pace", "_pending", "_place", "_service", "_session", "_shared", "_told_gone", "_transport", "deadline",
+    )  # fmt: skip
 
     def __init__(self, service: Service) -> None:
         self.deadline = NEVER
@@ -44,11 +55,13 @@ class ConnectionProtocol(asyncio.Protocol):
         self._pending: asyncio.Future[Answer] | None = None
         self._handshake: Handshake | None = None
         self._asked_ns = 0
-        self._asked_stage = Stage.CONNECT
+        self._asked_stage = _ON_CONNECT
         self._eof = False
         self._gone = False
         self._told_gone = False
         self._had_transaction = False
+        self._is_known = False  # the table of clients has heard that mail of this one was stored
+        self._held = 0  # octets of unparsed input that are in the load
 
     # --- what the event loop calls -----------------------------------------------------------------------------------
 
@@ -56,41 +69,65 @@ class ConnectionProtocol(asyncio.Protocol):
         service, shared = self._service, self._shared
         stats = shared.stats
         self._transport: asyncio.Transport = cast("asyncio.Transport", transport)
-        self._flow = FlowControl(self._transport)
         remote = transport.get_extra_info("peername") or ("", 0)  # empty when the client is gone again already
+        place = SHUTTING_DOWN if shared.draining else shared.admission.enter(remote[0], shared.now_s())
+        if isinstance(place, Reply):
+            self._turn_away(place)
+            return
+        self._place = place
+        self._flow = FlowControl(self._transport)
         local = transport.get_extra_info("sockname") or ("", 0)
         connection = Connection(next(shared.ids), remote[0], remote[1], local[0], local[1])
         self._session = Session(service.options, connection, stats.replies, shared.ids)
-        refusal = SHUTTING_DOWN if shared.draining else None
-        if len(shared.open) >= shared.max_connections:
-            refusal = TOO_MANY_CONNECTIONS
         shared.open.add(self)
         stats.cells[stats.open] += 1
+        stats.cells[stats.accepted] += 1
+        self._pace = Pace(service.patience, shared.loop.time())
         offer = service.tls
-        is_implicit = offer is not None and offer.is_implicit
-        if refusal is not None:
-            stats.cells[stats.turned_away] += 1
-            if is_implicit:  # a handshake to say no in costs more than there may be, and plain text is not understood
-                self._transport.close()
-                return
-            self._session.turn_away(refusal)
-        else:
-            stats.cells[stats.accepted] += 1
-            if offer is not None and is_implicit:
-                self._start_tls(offer)
-                return
-            self._session.open()
+        if offer is not None and offer.is_implicit:
+            self._start_tls(offer)
+            return
+        if _has_talked(transport):
+            self._talks_early()
+        self._session.open()
         self._run()
+
+    def _turn_away(self, reply: Reply) -> None:
+        """Nothing is made or kept for who does not get in: the answer, and the end."""
+        stats = self._shared.stats
+        stats.cells[stats.turned_away] += 1
+        stats.replies.count(b"connect", reply.code)
+        offer = self._service.tls
+        if offer is None or not offer.is_implicit:  # a handshake to say no in costs more than there may be
+            self._transport.write(reply.wire)
+        self._transport.close()
+        self._transport.set_protocol(_TURNED_AWAY)
 
     def data_received(self, data: bytes) -> None:
         session, flow = self._session, self._flow
         stats = self._shared.stats
-        stats.cells[stats.received] += len(data)
+        size = len(data)
+        stats.cells[stats.received] += size
+        self._pace.received += size
         session.feed(data)
         if self._pending is not None or not flow.can_write:
-            flow.hold_input(session.pending_input)
+            self._hold_input()
         else:
             self._run()
+
+    def _hold_input(self) -> None:
+        pending, load = self._session.pending_input, self._service.options.load
+        load.octets += pending - self._held
+        self._held = pending
+        self._flow.hold_input(pending, is_short=load.octets > load.limit)
+        if self._pending is not None and self._asked_stage is _ON_CONNECT:
+            self._talks_early()
+
+    def _talks_early(self) -> None:
+        connection, stats = self._session.connection, self._shared.stats
+        if not connection.early_talker:
+            connection.early_talker = True
+            stats.cells[stats.early_talkers] += 1
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still want to hear the answer to what it sent."""
@@ -118,16 +155,43 @@ class ConnectionProtocol(asyncio.Protocol):
     # --- what Deadlines and the server call --------------------------------------------------------------------------
 
     def expire(self) -> None:
-        """The client took too long."""
+        """The client took too long, or it is time to see how much of a message has come."""
+        now = self._shared.loop.time()
         if self._handshake is not None:
             self._handshake.timed_out()
             self._handshake = None
             self.abort()
         elif self._session.closing or not self._flow.can_write:
+            self._count_limit(READING_TIME)
             self.abort()  # it does not even read
+        elif (limit := self._pace.passed(now)) is None:
+            self.deadline = self._pace.next_span(now)
         else:
-            self._session.time_out()
+            self._count_limit(limit.name)
+            self._session.time_out(limit.reply)
             self._run()
+
+    def _count_limit(self, limit: str) -> None:
+        stats = self._shared.stats
+        stats.cells[stats.limits[limit]] += 1
+
+    @property
+    def held_octets(self) -> int:
+        """Octets in memory of a message that is arriving, and that can be shed."""
+        if self._pending is not None or self._session.state is not _IN_MESSAGE:
+            return 0
+        return self._session.reception.message.held
+
+    @property
+    def begun_ns(self) -> int:
+        """When its transaction began, on the monotonic clock."""
+        transaction = self._session.transaction
+        return transaction.begun_ns if transaction is not None else 0
+
+    def shed_message(self) -> None:
+        """Refuse, at its end, the message that is arriving, and hold no more of it."""
+        if self.held_octets:
+            self._session.shed_message()
 
     def drain(self) -> None:
         """Finish the message that is arriving, if there is one, then say 421 and close."""
@@ -158,7 +222,7 @@ class ConnectionProtocol(asyncio.Protocol):
             raise RuntimeError("nobody has begun a handshake")
         self._handshake = None
         self._session.secured(handshake.completed(tls))
-        self.deadline = self._shared.loop.time() + self._service.command_s
+        self.deadline = self._pace.next_command(self._shared.loop.time())
         if offer.is_implicit:
             self._session.open()
         self._run()
@@ -194,6 +258,9 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def _run(self) -> None:
         """Let the session go on as far as it can, then write what it said in one go."""
+        if self._held:
+            self._service.options.load.octets -= self._held
+            self._held = 0
         try:
             waiting = self._advance()
         except Exception:  # noqa: BLE001 - see below
@@ -217,8 +284,7 @@ class ConnectionProtocol(asyncio.Protocol):
                 if isinstance(effect, StartTls):
                     self._upgrade(effect)
                     return False
-                self._had_transaction = True
-                service.ended(effect.transaction)
+                self._ended(effect.transaction)
                 continue
             self._asked_ns = shared.clock.monotonic_ns()
             self._asked_stage = effect.stage
@@ -232,6 +298,15 @@ class ConnectionProtocol(asyncio.Protocol):
                 self._wait(answer)
                 return True
         return self._pending is not None
+
+    def _ended(self, transaction: Transaction) -> None:
+        self._had_transaction = True
+        if transaction.message.size:
+            self._pace.had_message = True
+        if transaction.outcome == "stored" and not self._is_known:
+            self._is_known = True
+            self._shared.admission.stored(self._place, self._shared.now_s())
+        self._service.ended(transaction)
 
     def _resume(self, answer: Answer) -> None:
         shared = self._shared
@@ -258,7 +333,7 @@ class ConnectionProtocol(asyncio.Protocol):
             self._run()
         else:
             # It does not read, so nothing will be written that could set a deadline: its time runs from now.
-            self.deadline = self._shared.loop.time() + self._service.command_s
+            self.deadline = self._shared.loop.time() + self._service.patience.command_s
 
     def _write(self, *, waiting: bool) -> None:
         output = self._session.take_output()
@@ -268,14 +343,15 @@ class ConnectionProtocol(asyncio.Protocol):
             self._transport.write(output)
         if waiting:
             self.deadline = NEVER
+            self._pace.rest()
         elif self._session.closing:
             self._transport.close()
             self.deadline = self._shared.loop.time() + _CLOSE_S
         elif self._session.state is _IN_MESSAGE:
-            self.deadline = self._shared.loop.time() + self._service.data_s
-        elif output:
-            # A reply means that a command was complete; single bytes do not buy time.
-            self.deadline = self._shared.loop.time() + self._service.command_s
+            if not self._pace.is_in_span:
+                self.deadline = self._pace.next_span(self._shared.loop.time())
+        elif output:  # a command was complete
+            self.deadline = self._pace.next_command(self._shared.loop.time())
 
     def _leave(self) -> None:
         """Gone, and nothing of it is under way any more."""
@@ -285,6 +361,24 @@ class ConnectionProtocol(asyncio.Protocol):
         stats = self._shared.stats
         stats.cells[stats.open] -= 1
         self._shared.open.discard(self)
+        self._shared.admission.go(self._place, self._shared.now_s())
         self._service.left(self._session.connection, had_transaction=self._had_transaction)
         if not self._shared.open:
             self._shared.emptied.set()
+
+
+class _TurnedAway(asyncio.Protocol):
+    """The other end of a transport whose client did not get in: it hears nothing more."""
+
+
+_TURNED_AWAY: Final = _TurnedAway()
+
+
+def _has_talked(transport: asyncio.BaseTransport) -> bool:
+    """Whether something lies in the socket that nobody has read yet."""
+    socket = transport.get_extra_info("socket")
+    if socket is None:
+        return False
+    waiting = array("i", [0])
+    ioctl(socket.fileno(), termios.FIONREAD, waiting)
+    return waiting[0] > 0

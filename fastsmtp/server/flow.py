@@ -19,9 +19,9 @@ class FlowControl:
         self._reading = True
         self.can_write = True
 
-    def hold_input(self, pending: int) -> None:
-        """Stop reading once `pending` octets lie there unparsed."""
-        if self._reading and pending >= INPUT_BYTES:
+    def hold_input(self, pending: int, *, is_short: bool = False) -> None:
+        """Stop reading once too many octets lie there unparsed: with memory `is_short`, any at all."""
+        if self._reading and (is_short or pending >= INPUT_BYTES):
             self._reading = False
             self._transport.pause_reading()
 

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import os
-import resource
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Final
 import uvloop
 
 from fastsmtp import __version__
+from fastsmtp._clients import ClientTable
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.maildir import MaildirStore
 from fastsmtp.directory.backend import cached_directory
@@ -24,17 +24,25 @@ from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import Services
+from fastsmtp.server.admission import Admission
+from fastsmtp.server.clients import new_client_memory
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import Deadlines
+from fastsmtp.server.descriptors import allow_descriptors, connections_for
 from fastsmtp.server.http import MetricsServer
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
+from fastsmtp.server.overload import Overload
+from fastsmtp.server.pace import Patience
+from fastsmtp.server.refusals import Refusals
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.server.tls.contexts import ignore_bad_names
 from fastsmtp.server.tls.handshake import TlsStats
 from fastsmtp.server.tls.offer import Credentials
+from fastsmtp.server.watch import LoadWatch
+from fastsmtp.smtp.load import Load
 from fastsmtp.smtp.message import Spool
 from fastsmtp.smtp.options import Room, SessionOptions
 from fastsmtp.stats import Stats
@@ -61,6 +69,7 @@ def session_options(
     pipeline: Pipeline,
     room: Room | None = None,
     make_spool: Callable[[], Spool] | None = None,
+    load: Load | None = None,
 ) -> SessionOptions:
     """What the protocol needs of the settings, and of the store where there is one."""
     return SessionOptions(
@@ -74,9 +83,24 @@ def session_options(
         spool_above=settings.maildir.journal_limit,
         make_spool=make_spool,
         room=room or Room(),
+        load=load or Load(Stats()),
         bare_newline=settings.smtp.bare_newline,
         asks=pipeline.asks,
         starttls=settings.tls.is_on,
+    )
+
+
+def _admission(settings: Settings, stats: Stats) -> Admission:
+    """At the door of a server that has one worker."""
+    limits, overload = settings.limits, settings.overload
+    table = ClientTable(new_client_memory(1, limits.connections), 0)
+    return Admission(
+        table,
+        limits,
+        Overload(overload.calm),
+        Refusals(stats),
+        known_s=overload.known,
+        descriptors=connections_for(allow_descriptors()),
     )
 
 
@@ -101,7 +125,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._shared = Shared(
             loop,
-            settings.limits.connections,
+            _admission(settings, self.stats),
             ConnectionStats(self.stats, self.pipeline.asks),
             self._clock,
             log,
@@ -109,15 +133,16 @@ class Server:
         )
         tls_stats = TlsStats(self.stats, [str(files) for files in settings.tls.certificates])
         self._credentials = Credentials(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
+        load = Load(self.stats, settings.limits.message_memory)
         self._service = Service(
             self._shared,
-            session_options(settings, self.pipeline, self._store.room, self._store.spools.new),
-            settings.timeouts.command,
-            settings.timeouts.data,
+            session_options(settings, self.pipeline, self._store.room, self._store.spools.new, load),
+            Patience.of(settings),
             self.pipeline,
             self._credentials.offer() if self._credentials is not None else None,
         )
         self._deadlines = Deadlines(loop, self._shared.open)
+        self._watch = LoadWatch(self._shared, settings, load, self._store.room, lambda: self._store.busy_s, self.stats)
         self._listeners = Listeners(settings.listen.smtp, settings.listen.backlog)
         self._metrics: MetricsServer | None = None
         self._started: list[LoadedPlugin] = []
@@ -131,6 +156,7 @@ class Server:
             self._deadlines.start()
             if self._credentials is not None:
                 self._credentials.start()
+            self._watch.start()
             addresses = await self._listeners.start(lambda: ConnectionProtocol(self._service))
             metrics_address = await self._start_metrics()
         except DirectoryError as error:
@@ -149,6 +175,7 @@ class Server:
         self._deadlines.stop()
         if self._credentials is not None:
             await self._credentials.stop()
+        self._watch.stop()
         await self.pipeline.settle()
         for loaded in reversed(self._started):
             try:
@@ -195,6 +222,8 @@ class Server:
         """Why others should be sent mail first; empty when all is well."""
         if ailment := self._ailment():
             return ailment
+        if sign := self._shared.admission.overload.reason:
+            return f"overloaded: {sign}"
         return "degraded: the directory is away, known recipients only" if self._directory.is_degraded else ""
 
     async def _start_plugins(self) -> None:
@@ -224,7 +253,6 @@ def run(settings: Settings, *, announce: Callable[[RunningServer], None]) -> int
     """
     os.umask(_PRIVATE)
     ignore_bad_names()
-    _allow_descriptors()
     uvloop.run(_serve(settings, announce))
     return 0
 
@@ -267,10 +295,3 @@ class _Signals:
 
     def _arrived(self) -> None:
         (self.second if self.first.is_set() else self.first).set()
-
-
-def _allow_descriptors() -> None:
-    """As many open files as the system lets us have without asking: each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastsmtp.log import connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.server.pace import Patience
 from fastsmtp.server.shared import Shared
 from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.smtp.options import SessionOptions
@@ -14,14 +15,11 @@ __all__ = ["Service"]
 
 @dataclass(slots=True)
 class Service:
-    """One per listener; `shared` is the worker's. `command_s` and `data_s` are how many seconds a client may take for a
-    command and for a piece of a message; `tls` is None where there is none.
-    """
+    """One per listener; `shared` is the worker's. `tls` is None where there is none."""
 
     shared: Shared
     options: SessionOptions
-    command_s: float
-    data_s: float
+    patience: Patience
     pipeline: Pipeline
     tls: TlsOffer | None = None
 

@@ -3,17 +3,23 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from fastsmtp.log import LineLog
 from fastsmtp.ports import Clock
+from fastsmtp.server.admission import Admission
 from fastsmtp.server.deadlines import Expires
-from fastsmtp.smtp.counters import ReplyCounter
+from fastsmtp.server.pace import COMMAND_TIME, CONNECTION_TIME, DATA_RATE, IDLE_TIME
+from fastsmtp.smtp.counters import ReplyCounter, limit_cells
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.transaction import TRANSACTION_OUTCOMES
 from fastsmtp.stats import Histogram, Stats
 
-__all__ = ["ConnectionStats", "OpenConnection", "Shared"]
+__all__ = ["READING_TIME", "ConnectionStats", "OpenConnection", "Shared"]
+
+
+READING_TIME: Final = "reading_time"
+_TIME_LIMITS: Final = (*(limit.name for limit in (COMMAND_TIME, DATA_RATE, IDLE_TIME, CONNECTION_TIME)), READING_TIME)
 
 
 class OpenConnection(Expires, Protocol):
@@ -31,6 +37,20 @@ class OpenConnection(Expires, Protocol):
         """Close without a word."""
         ...
 
+    @property
+    def held_octets(self) -> int:
+        """Octets in memory of a message that is arriving, and that can be shed."""
+        ...
+
+    @property
+    def begun_ns(self) -> int:
+        """When its transaction began, on the monotonic clock."""
+        ...
+
+    def shed_message(self) -> None:
+        """Refuse, at its end, the message that is arriving, and hold no more of it."""
+        ...
+
 
 class ConnectionStats:
     """The cells that connections count in."""
@@ -40,13 +60,17 @@ class ConnectionStats:
         self.replies = ReplyCounter(stats)
         self.accepted = stats.cell(stats.counter("fastsmtp_connections_total", "Connections accepted."))
         self.turned_away = stats.cell(
-            stats.counter("fastsmtp_connections_refused_total", "Connections turned away: too many at once.")
+            stats.counter("fastsmtp_connections_refused_total", "Connections turned away at the door.")
         )
         self.open = stats.cell(stats.gauge("fastsmtp_connections", "Connections that are open."))
         self.received = stats.cell(stats.counter("fastsmtp_received_bytes_total", "Octets read from clients."))
         self.faults = stats.cell(
             stats.counter("fastsmtp_internal_errors_total", "Faults of our own that ended a connection.")
         )
+        self.early_talkers = stats.cell(
+            stats.counter("fastsmtp_early_talkers_total", "Clients that spoke before they were greeted.")
+        )
+        self.limits = limit_cells(stats, *_TIME_LIMITS)
         ended = stats.counter(
             "fastsmtp_transactions_total", "Mail transactions by how they ended.", outcome=TRANSACTION_OUTCOMES
         )
@@ -70,7 +94,7 @@ class Shared:
     """One per worker. `open` are the connections; `emptied` is set when the last one has gone."""
 
     loop: asyncio.AbstractEventLoop
-    max_connections: int
+    admission: Admission
     stats: ConnectionStats
     clock: Clock
     log: LineLog
@@ -78,3 +102,7 @@ class Shared:
     draining: bool = False
     open: set[OpenConnection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def now_s(self) -> int:
+        """The time of the table of clients."""
+        return self.clock.monotonic_ns() // 1_000_000_000

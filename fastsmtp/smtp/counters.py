@@ -1,13 +1,25 @@
-"""Counting replies by verb and class: one addition into a cell that was looked up beforehand."""
+"""Counting replies by verb and class, and limits: one addition into a cell that was looked up beforehand."""
 
 from fastsmtp.smtp.transitions import TRANSITIONS
 from fastsmtp.stats import Stats
 
-__all__ = ["ReplyCounter"]
+__all__ = ["ReplyCounter", "limit_cells", "shed_cells"]
 
 _CLASSES = ("2xx", "3xx", "4xx", "5xx")
 # What is answered without being a verb of the table, and what a client made up.
 _MOMENTS = ("connect", "message", "unknown", "bad_line", "timeout", "shutdown")
+
+
+def limit_cells(stats: Stats, *limits: str) -> dict[str, int]:
+    """The cells of limits that clients reach, by their names."""
+    family = stats.counter("fastsmtp_limits_total", "Limits that a client has reached.", limit=limits)
+    return {limit: stats.cell(family, limit) for limit in limits}
+
+
+def shed_cells(stats: Stats, *what: str) -> dict[str, int]:
+    """The cells of what is turned away in overload."""
+    family = stats.counter("fastsmtp_shed_total", "What was turned away because of overload.", what=what)
+    return {name: stats.cell(family, name) for name in what}
 
 
 class ReplyCounter:

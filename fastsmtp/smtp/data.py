@@ -31,6 +31,9 @@ def _data_answered(dialogue: Dialogue, answer: Answer) -> None:
     if declared is not None and not dialogue.reception.has_room(declared * len(transaction.recipients)):
         dialogue.conclude(replies.STORE_FULL)
         return
+    if (refusal := dialogue.options.load.refusal()) is not None:
+        dialogue.conclude(refusal)
+        return
     dialogue.reception.start(transaction.message)
     dialogue.state = _MESSAGE
     dialogue.reply(replies.START_DATA)

@@ -57,6 +57,9 @@ def mail(dialogue: Dialogue, argument: bytes) -> None:
     if (mail.parameters.size or 0) > dialogue.options.message_size:
         dialogue.reply(replies.MESSAGE_TOO_BIG)  # RFC 1870 section 6.1: before the message is sent
         return
+    if (refusal := dialogue.options.load.refusal()) is not None:
+        dialogue.reply(refusal)
+        return
     transaction = _begin(dialogue, mail)
     if _ON_MAIL in dialogue.asks:
         dialogue.ask(Ask(_ON_MAIL, transaction.sender), _mail_answered)

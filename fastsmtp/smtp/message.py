@@ -113,8 +113,8 @@ class Message:
     `header` is everything up to and including the empty line (all of it, when there is none), complete from
     `on_headers` on. `size` counts octets as on the wire: lines end in CRLF, transparency undone (RFC 1870 section 3).
 
-    Where `spool_above` was called, a large body is in the `spool` (None until then), and from `on_message` on nothing
-    of it is in memory. The spool lives as long as the message.
+    `held` is how many octets of it are in memory. Where `spool_above` was called, a large body is in the `spool` (None
+    until then), and from `on_message` on nothing of it is in memory. The spool lives as long as the message.
     """
 
     __slots__ = (
@@ -127,12 +127,14 @@ class Message:
         "_header_pieces",
         "_make_spool",
         "header_complete",
+        "held",
         "size",
         "spool",
     )
 
     def __init__(self) -> None:
         self.size = 0
+        self.held = 0
         self.header_complete = False
         self.spool: Spool | None = None
         self._header_pieces: list[bytes] = []
@@ -206,6 +208,7 @@ class Message:
 
     def append(self, piece: bytes) -> None:
         """Take the next piece as it was received. Raises SpoolError; then the body is lost, and not to be stored."""
+        self.held += len(piece)
         if self.header_complete:
             pieces = self._body
             pieces.append(piece)
@@ -225,6 +228,14 @@ class Message:
         if self.spool is not None and self._body:
             self._spill()
 
+    def drop(self) -> None:
+        """Let go of what has come, in memory and in the spool: it will not be stored, and the memory is needed."""
+        self._header_pieces.clear()
+        self._header = None
+        self._body.clear()
+        self._body_size = self.held = 0
+        self.spool = None
+
     def content(self) -> Iterator[bytes]:
         """Header and body as stored, in pieces, without added and trace fields.
 
@@ -242,6 +253,7 @@ class Message:
     def _spill(self) -> None:
         """Move the body from memory to the spool."""
         body = b"".join(self._body)
+        self.held -= self._body_size
         self._body.clear()
         self._body_size = 0
         self._body_limit = SPOOL_PIECE - 1

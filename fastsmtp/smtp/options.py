@@ -7,8 +7,10 @@ from typing import Literal
 
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.extensions import offers
+from fastsmtp.smtp.load import Load
 from fastsmtp.smtp.message import Spool
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.stats import Stats
 
 __all__ = ["Room", "SessionOptions"]
 
@@ -29,8 +31,8 @@ class SessionOptions:
 
     `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
     before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
-    is None, all of it stays in memory. `room` changes while sessions run. `starttls` offers TLS to those who have
-    none; `tls_extensions` are what those are offered who do.
+    is None, all of it stays in memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who
+    have none; `tls_extensions` are what those are offered who do.
     """
 
     hostname: str
@@ -43,6 +45,7 @@ class SessionOptions:
     spool_above: int = 262_144
     make_spool: Callable[[], Spool] | None = None
     room: Room = field(default_factory=Room)
+    load: Load = field(default_factory=lambda: Load(Stats()))
     bare_newline: Literal["normalize", "reject"] = "normalize"
     asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
     starttls: bool = False

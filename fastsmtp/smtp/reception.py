@@ -18,12 +18,14 @@ _NO_MESSAGE: Final = Message()
 class Reception:
     """One for a session, used for all of its messages; it owns the data side of the parser."""
 
-    __slots__ = ("_options", "_parser", "_refusal", "message")
+    __slots__ = ("_counted", "_load", "_options", "_parser", "_refusal", "message")
 
     def __init__(self, parser: _parser.Parser, options: SessionOptions) -> None:
         self.message = _NO_MESSAGE
         self._parser = parser
         self._options = options
+        self._load = options.load
+        self._counted = 0  # octets of this message that are in the load
         self._refusal: Reply | None = None
 
     def has_room(self, octets: int) -> bool:
@@ -41,11 +43,17 @@ class Reception:
 
     def take(self, piece: bytes) -> bool:
         """Keep the next piece; whether the header has become complete with it."""
-        message = self.message
+        message, load = self.message, self._load
         try:
             message.append(piece)
         except SpoolError as error:
             self.refuse(error.reply)
+            self._count()
+            return False
+        load.octets += message.held - self._counted
+        self._counted = message.held
+        if load.octets > load.most:
+            self.shed()
             return False
         if message.header_complete or not self._parser.header_complete:
             return False
@@ -56,6 +64,12 @@ class Reception:
         """Read on to the true end, keep nothing, and say this then."""
         self._refusal = reply
         self._parser.discard_data()
+
+    def shed(self) -> None:
+        """Refuse it for want of memory, and let go of what has come."""
+        self.refuse(self._load.full())
+        self.message.drop()
+        self._count()
 
     def finish(self, copies: int) -> Reply | None:
         """Nothing more comes: why the message is refused, or None. `copies` is how many of it would be stored."""
@@ -74,8 +88,16 @@ class Reception:
                 message.finish()
             except SpoolError as error:
                 return error.reply
+            finally:
+                self._count()
         return None
 
     def forget(self) -> None:
         """Let go of the message: a client that idles shall not hold its last one in our memory."""
         self.message = _NO_MESSAGE
+        self._count()
+
+    def _count(self) -> None:
+        """Bring the load up to date."""
+        self._load.octets += self.message.held - self._counted
+        self._counted = self.message.held

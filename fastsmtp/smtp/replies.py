@@ -143,8 +143,28 @@ BARE_NEWLINE: Final = Reply(550, "5.5.2", "Bare <CR> or <LF> in the message; lin
 TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Too many recipients")  # section 4.5.3.1.10
 TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "Too many errors", closes=True)
 TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2", "Too many connections, come again later", closes=True)
+TOO_MANY_OF_ADDRESS: Final = Reply(
+    421, "4.7.0", "Too many connections from your address, come again later", closes=True
+)
+TOO_MANY_OF_NETWORK: Final = Reply(
+    421, "4.7.0", "Too many connections from your network, come again later", closes=True
+)
+TOO_OFTEN_FROM_ADDRESS: Final = Reply(
+    421, "4.7.0", "Too many new connections within a minute from your address, come again later", closes=True
+)
+TOO_OFTEN_FROM_NETWORK: Final = Reply(
+    421, "4.7.0", "Too many new connections within a minute from your network, come again later", closes=True
+)
+STRANGERS_WAIT: Final = Reply(
+    421, "4.3.2", "Busy, and only those get in who sent good mail lately, come again later", closes=True
+)
+OVERLOADED: Final = Reply(452, "4.3.2", "Too busy for another message, try again later")
+MEMORY_FULL: Final = Reply(452, "4.3.1", "Too many messages are arriving at once, try again later")
 SHUTTING_DOWN: Final = Reply(421, "4.3.2", "Shutting down, come again soon", closes=True)
 TIMED_OUT: Final = Reply(421, "4.4.2", "Waited too long for you", closes=True)
+TOO_SLOW: Final = Reply(421, "4.4.2", "Your message comes too slowly", closes=True)
+IDLE_TOO_LONG: Final = Reply(421, "4.4.2", "No message came for too long", closes=True)
+CONNECTED_TOO_LONG: Final = Reply(421, "4.4.2", "You were connected long enough, connect anew", closes=True)
 USER_UNKNOWN: Final = Reply(550, "5.1.1", "No such user here")
 FORWARDING_REFUSED: Final = Reply(550, "5.4.4", "This address leads to another server, and nothing is sent on here")
 RELAYING_DENIED: Final = Reply(550, "5.7.1", "Relaying denied")

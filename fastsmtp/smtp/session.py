@@ -145,10 +145,14 @@ class Session(Dialogue):
         output.clear()
         return joined
 
-    def time_out(self) -> None:
+    def time_out(self, reply: Reply = replies.TIMED_OUT) -> None:
         """The client took too long: say so and close (RFC 5321 section 4.5.3.2)."""
         self.verb = b"timeout"
-        self.reply(replies.TIMED_OUT)
+        self.reply(reply)
+
+    def shed_message(self) -> None:
+        """Refuse the message that is arriving, at its end, and hold no more of it."""
+        self.reception.shed()
 
     def drain(self) -> None:
         """Take no further command; a message that is arriving may still be finished (section 3.8)."""

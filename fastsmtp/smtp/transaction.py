@@ -49,6 +49,7 @@ class Connection:
 
     `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
     forgotten (RFC 3207 section 4.2).
+    `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Connection:
     tls: TlsFacts | None = None
     naughty: Reply | None = None
     naughty_by: str = ""
+    early_talker: bool = False
     notes: Notes = field(default_factory=Notes)
     results: list[Result] = field(default_factory=list)
 

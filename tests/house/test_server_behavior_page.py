@@ -24,9 +24,9 @@ def test_every_refusal_is_in_the_table() -> None:
 
 
 def test_defaults_are_those_of_the_model() -> None:
-    from fastsmtp.config.model import LimitSettings, TimeoutSettings
+    from fastsmtp.config.limits import LimitSettings, OverloadSettings, TimeoutSettings
 
-    limits, timeouts = LimitSettings(), TimeoutSettings()
+    limits, timeouts, overload = LimitSettings(), TimeoutSettings(), OverloadSettings()
     shown = {
         "limits.message_size": f"{limits.message_size // 2**20} MiB",
         "limits.recipients": f"{limits.recipients}",
@@ -34,10 +34,23 @@ def test_defaults_are_those_of_the_model() -> None:
         "limits.header_size": f"{limits.header_size // 2**10} KiB",
         "limits.errors": f"{limits.errors}",
         "limits.connections": f"{limits.connections:_}".replace("_", " "),
+        "limits.connections_per_address": f"{limits.connections_per_address}",
+        "limits.connections_per_network": f"{limits.connections_per_network}",
+        "limits.arrivals_per_address": f"{limits.arrivals_per_address}",
+        "limits.arrivals_per_network": f"{limits.arrivals_per_network}",
+        "limits.data_rate": f"{limits.data_rate}",
+        "limits.message_memory": f"{limits.message_memory // 2**20} MiB",
     }
-    assert shown.keys() == {f"limits.{name}" for name in LimitSettings.model_fields}
+    assert shown.keys() == {f"limits.{name}" for name in LimitSettings.model_fields if name != "exempt"}
     for key, value in shown.items():
         assert f"| `{key}` | {value} |" in PAGE
     assert f"`timeouts.command` ({timeouts.command / 60:g} minutes)" in PAGE
-    assert f"`timeouts.data` ({timeouts.data / 60:g} minutes)" in PAGE
+    assert f"`timeouts.data` ({timeouts.data / 60:g} minute)" in PAGE
+    assert f"`timeouts.idle` ({timeouts.idle / 60:g} minutes)" in PAGE
+    assert f"`timeouts.connection` ({timeouts.connection / 3600:g} hours)" in PAGE
+    assert f"`overload.lag` ({overload.lag * 1000:g} ms)" in PAGE
+    assert f"`overload.commit` ({overload.commit:g} seconds)" in PAGE
+    assert f"`overload.connections` ({overload.connections}) percent" in PAGE
+    assert f"`overload.calm` ({overload.calm:g} seconds)" in PAGE
+    assert f"`overload.known` ({overload.known / 86400:g} days)" in PAGE
     assert f"`timeouts.drain` ({timeouts.drain:g} seconds)" in PAGE

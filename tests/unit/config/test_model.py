@@ -26,7 +26,7 @@ def test_an_empty_file_has_the_defaults_of_the_contract() -> None:
     assert found.listen.workers == 0
     assert found.limits.message_size == 25 * 1024 * 1024
     assert found.limits.recipients == 100
-    assert found.timeouts.command == 300.0
+    assert found.timeouts.command == 120.0
     assert found.smtp.bare_newline == "normalize"
     assert found.directory.url == SqliteUrl(BASE / "directory.db")
     assert found.directory.cache_entries == 100_000

@@ -12,6 +12,7 @@ def test_tables_in_the_order_of_the_file() -> None:
         "[listen]",
         "[limits]",
         "[timeouts]",
+        "[overload]",
         "[tls]",
         "[smtp]",
         "[auth]",

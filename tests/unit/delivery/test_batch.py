@@ -246,6 +246,32 @@ def test_a_batch_is_what_the_journal_has_room_for() -> None:
     assert commit.batches == [[0, 1, 2], [3, 4], [5]]
 
 
+def test_it_says_for_how_long_it_has_been_busy() -> None:
+    commit = Recorder()
+
+    async def main() -> None:
+        writer = ThreadWriter(commit)
+        batcher = Batcher(writer, StoreCounts(Stats()), stall_s=PATIENCE_S)
+        batcher.open()
+        assert batcher.busy_s == 0
+        commit.gate.clear()
+        answer = batcher.put(1, 1, 1)
+        assert await asyncio.to_thread(commit.entered.wait, PATIENCE_S)
+        writer.space = 0
+        stalled = batcher.put(2, 1, 1)
+        assert 0 < (first := batcher.busy_s) < batcher.busy_s
+        commit.gate.set()
+        assert await answer is OK
+        assert batcher.busy_s > first  # waiting for room in the journal is no pause
+        writer.space = math.inf
+        batcher.resume()
+        await asyncio.gather(answer, stalled)
+        assert batcher.busy_s == 0
+        await batcher.close()
+
+    run(main())
+
+
 def test_a_full_journal_is_waited_for() -> None:
     commit = Recorder()
     stats = Stats()

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import socket
 from pathlib import Path
 
 import pytest
 from certificates import TlsClient
 from connections import Broken, Encrypted, Rig, opened_log, with_rig
 
+from fastsmtp.server.admission import Place
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import INPUT_BYTES
 from fastsmtp.smtp.replies import Reply
@@ -120,6 +122,122 @@ def test_single_bytes_buy_no_time(tmp_path: Path) -> None:
     with_rig(tmp_path, test)
 
 
+def test_octets_of_a_message_buy_no_time_unless_enough_of_them_come(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.data_received(ENVELOPE)
+        deadline = protocol.deadline
+        protocol.data_received(b"x" * (rig.service.patience.data_octets - 1))
+        protocol.data_received(b"x")
+        assert protocol.deadline == deadline
+        protocol.expire()
+        assert protocol.deadline > deadline
+        assert len(transport.writes) == 2
+        protocol.data_received(b"x" * (rig.service.patience.data_octets - 1))
+        protocol.expire()
+        assert transport.writes[-1] == b"421 4.4.2 Your message comes too slowly\r\n"
+        assert rig.limits() == {"data_rate": 1}
+
+    with_rig(tmp_path, test)
+
+
+def test_what_is_not_read_in_time_is_counted(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.pause_writing()
+        protocol.expire()
+        assert transport.calls == ["abort"]
+        assert rig.limits() == {"reading_time": 1}
+
+    with_rig(tmp_path, test)
+
+
+@pytest.mark.parametrize("talks", [True, False])
+def test_who_speaks_before_the_greeting_is_an_early_talker(tmp_path: Path, *, talks: bool) -> None:
+    def test(rig: Rig) -> None:
+        client, server = socket.socketpair()
+        with client, server:
+            if talks:
+                client.sendall(b"EHLO c.example\r\n")
+            rig.connect(server)
+        family = next(family for family in rig.stats.families() if family.name == "fastsmtp_early_talkers_total")
+        assert rig.stats.cells[family.children[()]] == talks
+
+    with_rig(tmp_path, test)
+
+
+def test_input_that_waits_is_part_of_the_load(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, _ = rig.connect()
+            protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+            message = len(b"x\n")
+            assert rig.load.octets == message
+            protocol.data_received(b"NOOP\r\n")
+            protocol.data_received(b"NO")
+            assert rig.load.octets == message + len(b"NOOP\r\nNO")
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert rig.load.octets == 0
+
+    asyncio.run(body())
+
+
+def test_with_memory_short_nothing_is_read_while_we_work(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+        rig.load.limit = 1
+        protocol.data_received(b"NOOP\r\n")
+        assert transport.calls == ["pause"]
+        protocol.connection_lost(None)
+        assert rig.load.octets == len(b"x\n")  # its message is still being stored
+
+    with_rig(tmp_path, test)
+
+
+def test_a_message_that_arrives_can_be_shed_and_one_that_is_stored_cannot(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            arriving, transport = rig.connect()
+            storing, _ = rig.connect()
+            idle, _ = rig.connect()
+            arriving.data_received(ENVELOPE + b"some\r\n")
+            storing.data_received(ENVELOPE + b"all\r\n.\r\n")
+            assert [protocol.held_octets for protocol in (arriving, storing, idle)] == [5, 0, 0]
+            assert arriving.begun_ns > 0
+            assert idle.begun_ns == 0
+            for protocol in (arriving, storing, idle):
+                protocol.shed_message()
+            assert rig.load.octets == 4
+            arriving.data_received(b"rest\r\n.\r\n")
+            assert transport.writes[-1].startswith(b"452 4.3.1 ")
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert rig.load.octets == 0
+
+    asyncio.run(body())
+
+
+def test_who_had_mail_stored_is_known_at_the_door(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            door = rig.shared.admission
+            protocol, _ = rig.connect()
+            protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+            door.overload.look({"connections": 2.0}, 0)
+            assert isinstance(door.enter("192.0.2.1", rig.shared.now_s()), Reply)
+            rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+            await asyncio.sleep(0)
+            assert isinstance(door.enter("192.0.2.1", rig.shared.now_s()), Place)
+            assert isinstance(door.enter("198.51.100.1", rig.shared.now_s()), Reply)
+
+    asyncio.run(body())
+
+
 def test_end_of_input_while_storing_still_gets_its_answer(tmp_path: Path) -> None:
     async def body() -> None:
         with opened_log(tmp_path) as log:
@@ -196,12 +314,13 @@ def test_a_fault_of_ours_is_421_and_logged(tmp_path: Path, caplog: pytest.LogCap
 def test_too_many_connections_are_turned_away(tmp_path: Path) -> None:
     async def body() -> None:
         with opened_log(tmp_path) as log:
-            rig = Rig(log, max_connections=1)
+            rig = Rig(log, connections=1)
             first, _ = rig.connect()
             second, transport = rig.connect()
             assert transport.writes == [b"421 4.3.2 Too many connections, come again later\r\n"]
             assert transport.calls == ["close"]
-            second.connection_lost(None)
+            assert transport.protocol is not second  # nothing is kept of it
+            assert rig.gauge() == len(rig.shared.open) == 1
             first.connection_lost(None)
             assert rig.gauge() == 0
             third, transport = rig.connect()
@@ -314,7 +433,7 @@ def test_nobody_is_turned_away_in_plain_text_where_tls_is_spoken(tmp_path: Path)
         rig.shared.draining = True
         protocol, transport = rig.connect()
         assert (transport.writes, transport.calls) == ([], ["close"])
-        protocol.connection_lost(None)
+        assert transport.protocol is not protocol
         assert rig.gauge() == 0
 
     with_rig(tmp_path, test)

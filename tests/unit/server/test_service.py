@@ -5,6 +5,9 @@ import json
 import os
 from pathlib import Path
 
+from admissions import admission
+
+from fastsmtp.config.model import Settings
 from fastsmtp.delivery.discard import DiscardStore
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.log import LineLog
@@ -12,6 +15,7 @@ from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.pace import Patience
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.address import Address
@@ -21,13 +25,15 @@ from fastsmtp.smtp.replies import accept
 from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.stats import Stats
 
+PATIENCE = Patience.of(Settings())
+
 
 def service(log: LineLog, stats: Stats) -> Service:
     clock = SystemClock()
     pipeline = Pipeline(Chain([], stats, clock), MemoryDirectory(), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
-    shared = Shared(asyncio.get_running_loop(), 10, counted, clock, log, identifiers(clock.time))
-    return Service(shared, SessionOptions("mx.example.org", asks=pipeline.asks), 300.0, 180.0, pipeline)
+    shared = Shared(asyncio.get_running_loop(), admission(stats), counted, clock, log, identifiers(clock.time))
+    return Service(shared, SessionOptions("mx.example.org", asks=pipeline.asks), PATIENCE, pipeline)
 
 
 def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from spools import BrokenSpool, MemorySpool
 
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.effects import Stage
+from fastsmtp.smtp.load import Load
 from fastsmtp.smtp.options import Room
+from fastsmtp.stats import Stats
 
 
 def test_a_message_that_is_too_big_is_read_to_its_end() -> None:
@@ -65,3 +67,66 @@ def test_a_message_that_is_not_announced_and_does_not_fit_is_refused_at_its_end(
         assert driver.session.in_message
         assert driver.say(MESSAGE) == str(said)
         assert (Stage.MESSAGE in driver.happened) is (said is STORED)
+
+
+def test_what_is_in_memory_is_counted_until_the_last_word() -> None:
+    load = Load(Stats())
+    driver = Driver({Stage.QUEUE: WAIT}, load=load, spool_above=1_000, make_spool=MemorySpool)
+    header = len("Subject: x\n\n")
+    driver.data().say("Subject: x", "")
+    assert load.octets == header
+    driver.say("x" * 499)
+    assert load.octets == header + 500
+    driver.say("x" * 500)
+    assert load.octets == header  # the body is in its spool
+    driver.say("tail")
+    assert load.octets == header + 5
+    driver.say(".")
+    assert load.octets == header
+    driver.resume(STORED)
+    assert load.octets == 0
+
+
+def test_an_unfinished_message_weighs_nothing_once_its_client_is_gone() -> None:
+    load = Load(Stats())
+    driver = Driver(load=load)
+    driver.data().say("Subject: x", "", "not the end")
+    assert load.octets == len("Subject: x\n\nnot the end\n")
+    driver.lose()
+    assert load.octets == 0
+
+
+def test_a_spool_that_fails_leaves_no_weight() -> None:
+    load = Load(Stats())
+    driver = Driver(load=load, spool_above=10, make_spool=lambda: BrokenSpool(0))
+    driver.data().say("Subject: x", "", "this is more than ten")
+    assert load.octets == len("Subject: x\n\n")
+    driver.say(".")
+    assert load.octets == 0
+
+
+def test_far_above_the_limit_the_message_that_grows_is_refused_at_its_end() -> None:
+    load = Load(Stats(), limit=1_000)
+    large, small = Driver(load=load), Driver(load=load)
+    large.data().say("Subject: large", "")
+    small.data().say("Subject: small", "")
+    assert large.say("x" * 1_600) == ""
+    transaction = large.session.transaction
+    assert transaction is not None
+    assert bytes(transaction.message) == b""
+    assert load.octets == len("Subject: small\n\n")
+    assert large.say("still the message", ".", "NOOP") == f"{replies.MEMORY_FULL}\r\n250 2.0.0 OK"
+    assert large.happened == [Stage.RCPT, "deferred"]
+    assert small.say(".").startswith("250 ")
+    assert load.octets == 0
+
+
+def test_a_message_can_be_shed_from_outside() -> None:
+    load = Load(Stats())
+    driver = Driver({Stage.HEADERS: None}, load=load, spool_above=10, make_spool=MemorySpool)
+    driver.data().say("Subject: x", "", "more than ten")
+    driver.session.shed_message()
+    assert load.octets == 0
+    assert driver.say("more", ".") == str(replies.MEMORY_FULL)
+    assert driver.ended[0].message.spool is None
+    assert driver.envelope().say("DATA", "Subject: y", "", "small", ".").endswith("250 2.0.0 stored")
