@@ -16,6 +16,8 @@
     |
     | It ends here.
     |! "bytes\\0 as Python writes them\\n"
+    tls                                     the server has a certificate
+    C: <tls>                                the handshake; what is said from here on is encrypted
     room 2000                               so many octets fit on the disk, which is then one that a test can own
 
 Lines of the client that stand together leave together (in one segment, where there is a network). Nothing but what is
@@ -71,7 +73,7 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Somebody ends the connection: the client its half, the client, the server."""
+    """Somebody ends something: the client its half, the client, the server; or the client the plain text."""
 
     number: int
     how: str
@@ -96,6 +98,7 @@ class Dialog:
     settings: str = SITE
     plugins: str = ""
     room: int | None = None
+    has_tls: bool = False
     steps: list[Send | Expect | End] = field(default_factory=list)
     stored: dict[str, list[Stored]] = field(default_factory=lambda: {user: [] for user in USERS})
 
@@ -135,6 +138,8 @@ def parse(name: str, text: str) -> Dialog:
                 _add_setting(dialog, rest)
             case "C:" | "C!" | "S:" | "S~":
                 _add_step(dialog, number, kind, rest)
+            case "tls":
+                dialog.has_tls = True
             case "room":
                 dialog.room = int(rest)
             case "stored" if found := _STORED.fullmatch(line):
@@ -156,7 +161,7 @@ def _add_setting(dialog: Dialog, line: str) -> None:
 
 
 def _add_step(dialog: Dialog, number: int, kind: str, rest: str) -> None:
-    if rest in ("<close>", "<half-close>", "<closed>"):
+    if rest in ("<close>", "<half-close>", "<closed>", "<tls>"):
         dialog.steps.append(End(number, rest[1:-1]))
     elif kind in ("S:", "S~"):
         dialog.steps.append(Expect(number, rest, exact=kind == "S:"))
@@ -187,7 +192,7 @@ class Peer(Protocol):
         ...
 
     def end(self, how: str) -> None:
-        """`half-close` or `close` it."""
+        """`half-close` or `close` it, or begin `tls`."""
         ...
 
     def is_closed(self) -> bool:

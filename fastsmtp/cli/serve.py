@@ -20,8 +20,14 @@ def serve(context: click.Context, config: Path | None, dev: bool) -> None:
     from fastsmtp.cli.announce import announce, announce_demo
     from fastsmtp.cli.site import DEMO_FOLDER, demo_site
     from fastsmtp.config.load import find_file, load
+    from fastsmtp.errors import ConfigurationError
     from fastsmtp.server.server import run
 
-    settings = load(demo_site(DEMO_FOLDER) if dev else find_file(config))
+    path = demo_site(DEMO_FOLDER) if dev else find_file(config)
+    settings = load(path)
     say = announce_demo if dev else announce
-    context.exit(run(settings, announce=lambda server: say(server, settings)))
+    try:
+        code = run(settings, announce=lambda server: say(server, settings))
+    except ConfigurationError as error:
+        raise ConfigurationError([f"{path}: {problem}" for problem in error.problems]) from error
+    context.exit(code)

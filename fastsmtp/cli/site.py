@@ -6,13 +6,17 @@ from typing import Final
 
 from fastsmtp.config.load import FILE_NAME
 from fastsmtp.config.template import render
+from fastsmtp.config.tls import CertificateFiles
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.errors import ConfigurationError, FastsmtpError, StartError
+from fastsmtp.server.tls.selfsigned import make_self_signed
 
 __all__ = ["DATABASE_NAME", "DEMO_DOMAIN", "DEMO_FOLDER", "MAIL_NAME", "create_site", "demo_site"]
 
 DATABASE_NAME: Final = "directory.db"
 MAIL_NAME: Final = "mail"
+_CERTIFICATE_NAME: Final = "tls.pem"
+_KEY_NAME: Final = "tls.key"
 
 DEMO_FOLDER: Final = Path("var")
 DEMO_DOMAIN: Final = "example.test"
@@ -50,7 +54,15 @@ def demo_site(folder: Path) -> Path:
     configuration = folder / FILE_NAME
     if configuration.exists():
         return configuration
-    values = {"hostname": f"mx.{DEMO_DOMAIN}", "listen.smtp": ["127.0.0.1:2525"]}
+    values: dict[str, object] = {"hostname": f"mx.{DEMO_DOMAIN}", "listen.smtp": ["127.0.0.1:2525"]}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        make_self_signed(CertificateFiles(folder / _CERTIFICATE_NAME, folder / _KEY_NAME), f"mx.{DEMO_DOMAIN}")
+    except FileExistsError:
+        pass  # of a site that was not finished
+    except OSError as error:
+        raise StartError(f"cannot write {error.filename or folder}: {error.strerror}") from error
+    values["tls.certificates"] = [{"certificate": _CERTIFICATE_NAME, "key": _KEY_NAME}]
     return create_site(folder, values, domain=DEMO_DOMAIN, users=_DEMO_USERS)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import inspect
 import os
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,6 +43,8 @@ def survey(path: Path) -> list[Finding]:
         findings.append(Finding("configuration", "ok", str(path)))
     if "plugin_path" not in faulty:
         findings += _plugins(path, settings)
+    if "tls" not in faulty and settings.tls.is_on:
+        findings += _certificates(path, settings)
     if "directory" not in faulty:
         findings += asyncio.run(_database(settings))
     if "maildir" not in faulty:
@@ -59,6 +63,29 @@ def _plugins(path: Path, settings: Settings) -> list[Finding]:
         return [Finding("plugins", "error", f"{path}: {problem}") for problem in error.problems]
     names = ", ".join(plugin.name for plugin in loaded)
     return [Finding("plugins", "ok", names or "none")]
+
+
+def _certificates(path: Path, settings: Settings) -> Iterator[Finding]:
+    from fastsmtp.server.tls.certificates import read_certificates
+    from fastsmtp.server.tls.contexts import make_context
+
+    try:
+        certificates = read_certificates(settings.tls)
+        make_context(settings.tls, certificates)
+    except ConfigurationError as error:
+        yield from (Finding("tls", "error", f"{path}: {problem}") for problem in error.problems)
+        return
+    now = time.time()
+    for certificate in certificates:
+        if ailment := certificate.ailment(now):
+            yield Finding("tls", "error", ailment)
+        else:
+            yield Finding("tls", "ok", str(certificate))
+        for warning in filter(None, (certificate.warning(now), *certificate.warnings)):
+            yield Finding("tls", "warning", warning)
+    if not any(certificate.fits(settings.hostname) for certificate in certificates):
+        sentence = f"no certificate is for {settings.hostname}: senders that look (MTA-STS) will not send"
+        yield Finding("tls", "warning", sentence)
 
 
 async def _database(settings: Settings) -> list[Finding]:

@@ -48,8 +48,9 @@ class TlsSettings(Table):
         Spelling("list of `{ certificate = path, key = path }`"),
     ] = default(
         [],
-        "PEM files: the certificate with those of its authorities behind it, and its key, for which the certificate's "
-        "own file is the default. A client gets the one whose names have the name that it asks for, else the first.",
+        'PEM files, as in `[{ certificate = "mx.pem", key = "mx.key" }]`: the certificate with those of its '
+        "authorities behind it, and its key (by default in the same file). A client gets the one that has the name it "
+        "asks for, else the first.",
     )
     minimum: Literal["1.2", "1.3"] = default(
         "1.2", "The oldest version of TLS. What is older than 1.2 nobody should speak any more (RFC 8996)."

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import NAME, as_toml, certificate, client_context, write
 from dialog import USERS, Dialog, DialogError, Stored, check_stored, parse, play, read_dialogs
 from integration.server import ServerProcess, running_server, wait_until
 
@@ -47,7 +48,7 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder 
         store=Store(),
         byte_by_byte=byte_by_byte,
     )
-    site.options = session_options(settings, site.pipeline)
+    site.options = replace(session_options(settings, site.pipeline), starttls=dialog.has_tls)
     if dialog.room is not None:
         site.options = replace(site.options, room=Room(dialog.room))
     if spool is not None:
@@ -82,6 +83,9 @@ class MemoryPeer:
         return line + end
 
     def end(self, how: str) -> None:
+        if how == "tls":
+            assert self._client.connection.tls is not None
+            return
         self._client.disconnect()
         if how == "close":
             self._output = b""
@@ -109,7 +113,11 @@ class SocketPeer:
         return self._replies.readline()
 
     def end(self, how: str) -> None:
-        if how == "close":
+        if how == "tls":
+            self._replies.close()
+            self._client = client_context().wrap_socket(self._client, server_hostname=NAME)
+            self._replies = self._client.makefile("rb")
+        elif how == "close":
             self._replies.close()
             self._client.close()
         else:
@@ -135,15 +143,18 @@ class Servers:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self._running: dict[tuple[str, str], ServerProcess] = {}
+        self._running: dict[tuple[str, str, bool], ServerProcess] = {}
 
     def get(self, dialog: Dialog) -> ServerProcess:
-        key = (dialog.settings, dialog.plugins)
+        key = (dialog.settings, dialog.plugins, dialog.has_tls)
         if key not in self._running:
+            settings = dict(key_paths(dialog.tables))
+            if dialog.has_tls:
+                settings["tls.certificates"] = [as_toml(write(self._folder, certificate()))]
             self._running[key] = self._stack.enter_context(
                 running_server(
                     self._folder / str(len(self._running)),
-                    dict(key_paths(dialog.tables)),
+                    settings,
                     users=USERS,
                     plugins=dialog.plugins,
                 )
@@ -187,7 +198,7 @@ def test_with_every_body_in_a_spool(dialog: Dialog, tmp_path: Path) -> None:
 def test_over_a_socket(dialog: Dialog, servers: Servers) -> None:
     server = servers.get(dialog)
     before = {user: len(server.messages(user)) for user in USERS}
-    with server.connect() as client:
+    with server.connect() as client:  # in TLS, its descriptor moves to another object
         play(dialog, SocketPeer(client))
     wait_until(lambda: server.metric("fastsmtp_connections") == 0, "the server notices the end")
     check_stored(dialog, lambda user: [below_trace(message) for message in server.messages(user)[before[user] :]])

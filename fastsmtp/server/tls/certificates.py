@@ -42,6 +42,11 @@ class Certificate:
     chain: int
     warnings: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        others = f", {self.chain - 1} of authorities" if self.chain > 1 else ""
+        names = ", ".join(sorted(self.names)) or "no name"
+        return f"{self.files} for {names}: {self.kind}, until {_day(self.expires)}{others}"
+
     def ailment(self, now: float) -> str:
         """Why nobody who looks will trust it at `now`; empty when all is well."""
         if now >= self.expires:

@@ -4,7 +4,9 @@ import pytest
 
 from fastsmtp.cli.admin import open_admin
 from fastsmtp.cli.site import create_site, demo_site
+from fastsmtp.cli.survey import survey
 from fastsmtp.config.load import load
+from fastsmtp.config.tls import CertificateFiles
 from fastsmtp.directory.admin import BadAddressError
 
 
@@ -16,6 +18,9 @@ def test_the_demo_site_is_made_once(tmp_path: Path) -> None:
     assert str(settings.metrics.listen) == "127.0.0.1:9125"
     with open_admin(configuration) as admin:
         assert [row.name for row in admin.list_users("example.test")] == ["alice", "bob", "carol", "postmaster"]
+
+    assert settings.tls.certificates == (CertificateFiles(tmp_path / "var/tls.pem", tmp_path / "var/tls.key"),)
+    assert not [finding for finding in survey(configuration) if finding.level != "ok"]
 
     configuration.write_text(configuration.read_text().replace("2525", "2526"))
     assert load(demo_site(tmp_path / "var")).listen.smtp[0].port == 2526

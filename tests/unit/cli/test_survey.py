@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from certificates import certificate, write
 
 from fastsmtp.cli.site import create_site
 from fastsmtp.cli.survey import survey
@@ -32,4 +33,36 @@ def test_postmaster_without_a_domain_needs_a_mailbox(tmp_path: Path) -> None:
 
     assert warnings == [
         "mail for <postmaster> without a domain is refused (RFC 5321 section 4.5.1): set [directory] postmaster"
+    ]
+
+
+def test_certificates(tmp_path: Path) -> None:
+    values = {"hostname": "mx.example.test"}
+    configuration = create_site(tmp_path, values, domain="example.org", users=["postmaster"])
+    text = configuration.read_text()
+    files = write(tmp_path, certificate("mx.example.test", "*.example.org"))
+
+    def said(certificates: str, hostname: str = "mx.example.test") -> list[tuple[str, str]]:
+        changed = text.replace("certificates = []", f"certificates = [{certificates}]", 1)
+        configuration.write_text(changed.replace("mx.example.test", hostname))
+        return [(one.level, one.sentence) for one in survey(configuration) if one.subject == "tls"]
+
+    item = '{ certificate = "tls.pem", key = "tls.key" }'
+    [(level, sentence)] = said(item)
+    assert level == "ok"
+    assert sentence.startswith(f"{files.certificate} for *.example.org, mx.example.test: EC, until 20")
+    assert said(item, "mail.example.org")[1:] == []
+    [_, (level, sentence)] = said(item, "mx.example.com")
+    assert (level, sentence[:40]) == ("warning", "no certificate is for mx.example.com: se")
+
+    files.key.chmod(0o644)
+    assert [level for level, _ in said(item)] == ["ok", "warning"]
+    files.key.chmod(0o600)
+    write(tmp_path, certificate(days=-1, begun_days_ago=10))
+    [(level, sentence)] = said(item)
+    assert (level, " has expired on " in sentence) == ("error", True)
+    files.key.unlink()
+    assert said(f"{item}, {item}") == [
+        ("error", f"{configuration}: tls.certificates[{number}]: {files.key} cannot be read: No such file or directory")
+        for number in (0, 1)
     ]
