@@ -22,8 +22,10 @@ _TRACE = re.compile(
     rf"Return-Path: <(?P<return_path>{_MAILBOX}|)>\n"
     rf"Delivered-To: (?P<delivered_to>{_MAILBOX}|postmaster)\n"
     rf"(?P<received>Received:{_FWS}from (?P<name>{_DOMAIN}|{_LITERAL}){_FWS}\((?P<client>{_LITERAL})\)"
-    rf"{_FWS}by (?P<by>{_DOMAIN}){_FWS}with (?P<protocol>SMTP|ESMTP|UTF8SMTP){_FWS}id (?P<id>[0-9A-Z]+)"
-    rf"(?:{_FWS}for <(?P<recipient>{_MAILBOX}|postmaster)>)?;\n\t(?P<date>{_DATE})\n)"
+    rf"{_FWS}by (?P<by>{_DOMAIN}){_FWS}with (?P<protocol>SMTP|ESMTPS?|UTF8SMTPS?)"
+    rf"(?:{_FWS}\((?P<version>TLSv1\.[23])\))?{_FWS}id (?P<id>[0-9A-Z]+)"
+    rf"(?:{_FWS}for <(?P<recipient>{_MAILBOX}|postmaster)>)?"
+    rf"(?:{_FWS}tls (?P<cipher>TLS_[A-Z0-9_]+))?;\n\t(?P<date>{_DATE})\n)"
 )
 
 LINE_COLUMNS: Final = 78
@@ -32,7 +34,10 @@ LINE_COLUMNS: Final = 78
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The words of the three fields, and the message below them. `recipient` is the word behind `for`, if any."""
+    """The words of the three fields, and the message below them. `recipient` is the word behind `for`, if any.
+
+    `version` and `cipher` are those of TLS.
+    """
 
     return_path: str
     delivered_to: str
@@ -40,8 +45,10 @@ class Trace:
     client: str
     by: str
     protocol: str
+    version: str | None
     id: str
     recipient: str | None
+    cipher: str | None
     date: datetime
     received: str
     content: bytes

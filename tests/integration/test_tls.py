@@ -1,0 +1,281 @@
+"""A real server in TLS with real clients: who gets in, with what, under which name; and what is known of it then."""
+
+import smtplib
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from certificates import NAME, as_toml, authority, certificate, client_context, write
+from cryptography.x509 import load_der_x509_certificate
+from integration.clients import trace
+from integration.clients.senders import Mail, missing, run, with_swaks
+from integration.clients.tls import EHLO, ENVELOPE, MESSAGE, PlainClient, TlsClient, tls_server
+from integration.server import DEADLINE_S, ServerProcess, make_site, running_server, serve_command, wait_until
+
+ALICE: Final = "alice@example.test"
+CONTENT: Final = b"Subject: encrypted\r\n\r\nhello\r\n"
+
+needs_openssl = pytest.mark.skipif(bool(missing("openssl", "openssl")), reason=missing("openssl", "openssl"))
+
+SSL3_HELLO: Final = (
+    bytes.fromhex("16 0300 0033 01 00002f 0300") + bytes(32) + bytes.fromhex("00 0008 002f000a00050004 0100")
+)
+"""What a client of 1996 says: no library here can be made to."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with tls_server(tmp_path_factory.mktemp("tls")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of the authority, for programs."""
+    file = tmp_path_factory.mktemp("trusted") / "ca.pem"
+    file.write_bytes(authority().cert_pem.bytes())
+    return str(file)
+
+
+def newest(server: ServerProcess) -> trace.Trace:
+    return trace.split(server.messages(ALICE)[-1])
+
+
+def test_smtplib(server: ServerProcess) -> None:
+    with smtplib.SMTP(server.host, server.port, timeout=DEADLINE_S) as client:
+        client._host = NAME  # type: ignore[attr-defined] # noqa: SLF001 - whose certificate it is to expect
+        client.starttls(context=client_context())
+        client.sendmail("ann@example.org", [ALICE], CONTENT)
+    stored = newest(server)
+    assert (stored.protocol, stored.version) == ("ESMTPS", "TLSv1.3")
+    assert stored.cipher == "TLS_AES_256_GCM_SHA384"
+    assert stored.content == CONTENT.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.skipif(bool(missing("curl", "curl")), reason=missing("curl", "curl"))
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_curl(server: ServerProcess, trusted: str, tmp_path: Path, version: str) -> None:
+    (tmp_path / "mail").write_bytes(CONTENT)
+    secured = ["--ssl-reqd", "--cacert", trusted, "--resolve", f"{NAME}:{server.port}:{server.host}"]
+    url = f"smtp://{NAME}:{server.port}/curl.example.org"
+    mail = ["--mail-from", "ann@example.org", "--mail-rcpt", ALICE, "--upload-file", str(tmp_path / "mail")]
+    run("curl", "--silent", "--show-error", *secured, "--tls-max", version, url, *mail)
+    assert (newest(server).name, newest(server).version) == ("curl.example.org", f"TLSv{version}")
+
+
+@pytest.mark.skipif(bool(missing("swaks", "swaks")), reason=missing("swaks", "swaks"))
+def test_swaks(server: ServerProcess, tmp_path: Path) -> None:
+    with_swaks((server.host, server.port), Mail(CONTENT), tmp_path, "--tls")
+    assert newest(server).protocol == "ESMTPS"
+
+
+def test_internationalized_mail_has_its_own_word(server: ServerProcess) -> None:
+    with TlsClient(server) as client:
+        client.socket.sendall(ENVELOPE.replace(b"example.org>", b"example.org> SMTPUTF8"))
+        assert [client.reply()[:3] for _ in range(3)] == ["250", "250", "354"]
+        assert client.say(MESSAGE).startswith("250 ")
+    assert newest(server).protocol == "UTF8SMTPS"
+
+
+def test_what_is_known_of_it(server: ServerProcess) -> None:
+    before = server.metric("fastsmtp_tls_handshakes_total", result="completed", version="TLSv1.2")
+    timed = server.metric("fastsmtp_tls_handshake_seconds_count", version="TLSv1.2")
+    with TlsClient(server, client_context(ssl.TLSVersion.TLSv1_2)) as client:
+        agreed = client.secured.cipher()
+        stored_as = client.deliver().removeprefix("250 2.0.0 stored as ")
+    assert server.metric("fastsmtp_tls_handshakes_total", result="completed", version="TLSv1.2") == before + 1
+    assert server.metric("fastsmtp_tls_handshake_seconds_count", version="TLSv1.2") == timed + 1
+    expires = server.metric("fastsmtp_tls_certificate_expiry_seconds")
+    leaf = certificate().cert_chain_pems[0].bytes()
+    assert expires == ssl.cert_time_to_seconds(_not_after(leaf))
+    wait_until(lambda: any(line["id"] == stored_as for line in server.log_lines("transaction")))
+    [line] = [line for line in server.log_lines("transaction") if line["id"] == stored_as]
+    assert agreed is not None
+    assert line["tls"] == {
+        "version": "TLSv1.2",
+        "cipher": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "bits": 256,
+        "server_name": NAME,
+    }
+    assert newest(server).cipher == line["tls"]["cipher"]
+
+
+def _not_after(pem: bytes) -> str:
+    from cryptography.x509 import load_pem_x509_certificate
+
+    return load_pem_x509_certificate(pem).not_valid_after_utc.strftime("%b %d %H:%M:%S %Y GMT")
+
+
+WITNESS: Final = """
+from dataclasses import dataclass
+from fastsmtp.plugin import Connection, Hello, Plugin
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    pass
+
+class Witness(Plugin[Options]):
+    def on_hello(self, connection: Connection, hello: Hello) -> None:
+        tls = connection.tls
+        self.record(connection, "pass", f"{tls.version} {tls.server_name}" if tls else "plain")
+"""
+
+
+def test_plugins_are_told(tmp_path: Path) -> None:
+    (tmp_path / "witness.py").write_text(WITNESS)
+    files = write(tmp_path, certificate())
+    settings = {"tls.certificates": [as_toml(files)], "plugin_path": [str(tmp_path)]}
+    with running_server(tmp_path / "site", settings, plugins='[[plugin]]\nuse = "witness"\n') as server:
+        with TlsClient(server) as client:
+            client.deliver()
+        wait_until(lambda: bool(server.log_lines("transaction")))
+        [line] = server.log_lines("transaction")
+        assert [result["evidence"] for result in line["results"]] == ["plain", f"TLSv1.3 {NAME}"]
+
+
+# --- what is spoken, and what is not ---------------------------------------------------------------------------------
+
+
+def s_client(server: ServerProcess, *options: str, stdin: bytes = b"QUIT\r\n") -> tuple[bool, str]:
+    """Whether openssl came through the handshake, and what it printed."""
+    where = ["-connect", f"{server.host}:{server.port}", "-starttls", "smtp"]
+    command = ["openssl", "s_client", *where, *options]
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=DEADLINE_S, check=False)
+    said = (done.stdout + done.stderr).decode(errors="replace")
+    return "Cipher is (NONE)" not in said and "BEGIN CERTIFICATE" in said, said
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("version", "is_spoken"), [("tls1", False), ("tls1_1", False), ("tls1_2", True), ("tls1_3", True)]
+)
+def test_versions(server: ServerProcess, version: str, is_spoken: bool) -> None:
+    before = server.metric("fastsmtp_tls_handshakes_total", result="failed")
+    secured, said = s_client(server, f"-{version}", "-cipher", "ALL:@SECLEVEL=0")
+    assert secured is is_spoken, said
+    assert server.metric("fastsmtp_tls_handshakes_total", result="failed") == before + (not is_spoken)
+    if not is_spoken:
+        assert "alert protocol version" in said
+
+
+def test_ssl_3_is_not_spoken(server: ServerProcess) -> None:
+    with PlainClient(server) as client:
+        client.say(EHLO)
+        assert client.say(b"STARTTLS\r\n").startswith("220 ")
+        client.socket.sendall(SSL3_HELLO)
+        alert = client.rest()
+        assert alert[:1] == b"\x15"
+    wait_until(lambda: any(line.get("reason") == "VERSION_TOO_LOW" for line in server.log_lines("fastsmtp.tls")))
+
+
+@needs_openssl
+def test_suites_for_tls_1_2_have_forward_secrecy(tmp_path: Path) -> None:
+    """Every suite that this OpenSSL has, one by one, at a server that has a certificate for each kind of key."""
+    files = [write(tmp_path, certificate(), "ec"), write(tmp_path, certificate(rsa=True), "rsa")]
+    everything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    everything.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+    names = [cipher["name"] for cipher in everything.get_ciphers() if not cipher["name"].startswith("TLS_")]
+    assert len(names) > 30
+    taken = set()
+    with running_server(tmp_path / "site", {"tls.certificates": list(map(as_toml, files))}) as server:
+        for name in names:
+            context = client_context(ssl.TLSVersion.TLSv1_2)
+            context.set_ciphers(f"{name}:@SECLEVEL=0")
+            with PlainClient(server) as client:
+                client.say(EHLO)
+                client.say(b"STARTTLS\r\n")
+                try:
+                    client.start_tls(context)
+                except ssl.SSLError:
+                    continue
+                taken.add(name)
+    assert taken == {
+        f"ECDHE-{key}-{cipher}"
+        for key in ("ECDSA", "RSA")
+        for cipher in (
+            "AES256-GCM-SHA384",
+            "AES128-GCM-SHA256",
+            "CHACHA20-POLY1305",
+            "AES256-SHA384",
+            "AES128-SHA256",
+        )
+    }
+
+
+@needs_openssl
+def test_no_compression_and_no_second_handshake(server: ServerProcess) -> None:
+    secured, said = s_client(server, "-tls1_2", stdin=b"R\nQUIT\r\n")
+    assert secured
+    assert "Compression: NONE" in said
+    assert "Secure Renegotiation IS supported" in said  # which is not that it is permitted (RFC 5746)
+    assert "RENEGOTIATING" in said
+    assert "no renegotiation" in said
+
+
+# --- certificates ----------------------------------------------------------------------------------------------------
+
+
+def shown_to(server: ServerProcess, name: str | None) -> set[str]:
+    """The names in the certificate that a client sees who asks for `name`."""
+    context = client_context()
+    context.check_hostname = False
+    with TlsClient(server, context, name) as client:
+        der = client.secured.getpeercert(binary_form=True)
+        assert der is not None
+        client.deliver()
+    return set(_names(der))
+
+
+def _names(der: bytes) -> list[str]:
+    from cryptography.x509 import DNSName, SubjectAlternativeName
+
+    extension = load_der_x509_certificate(der).extensions.get_extension_for_class(SubjectAlternativeName)
+    return extension.value.get_values_for_type(DNSName)
+
+
+def test_certificates_by_name_and_new_ones_while_it_runs(tmp_path: Path) -> None:
+    first = write(tmp_path, certificate(NAME), "first")
+    other = write(tmp_path, certificate("*.example.org"), "other")
+    settings = {"tls.certificates": [as_toml(first), as_toml(other)], "tls.reload_interval": "50ms"}
+    with running_server(tmp_path / "site", settings) as server:
+        assert shown_to(server, "mx.example.org") == {"*.example.org"}
+        for name in (NAME, "mx.example.com", None):
+            assert shown_to(server, name) == {NAME}
+        with TlsClient(server) as old:
+            write(tmp_path, certificate(NAME, "mx.example.com"), "first")
+            wait_until(lambda: shown_to(server, NAME) == {NAME, "mx.example.com"}, "the new one is taken")
+            assert old.deliver().startswith("250 ")
+            first.key.write_text("rubbish")
+            wait_until(lambda: any(line["level"] == "error" for line in server.log_lines("fastsmtp.tls")))
+            assert shown_to(server, NAME) == {NAME, "mx.example.com"}
+            assert old.deliver().startswith("250 ")
+
+
+def test_a_server_does_not_start_with_what_it_cannot_use(tmp_path: Path) -> None:
+    files = write(tmp_path, certificate())
+    files.key.write_text("rubbish")
+    configuration = make_site(tmp_path / "site", {"tls.certificates": [as_toml(files)]}, [ALICE], "")
+    done = subprocess.run(serve_command(configuration), capture_output=True, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(
+        f"error: {configuration}: tls.certificates[0]: {files.key} has no private key that can be read; "
+    )
+
+
+def test_an_old_certificate_is_no_reason_to_be_down(tmp_path: Path) -> None:
+    files = write(tmp_path, certificate(days=-1, begun_days_ago=30))
+    with running_server(tmp_path / "site", {"tls.certificates": [as_toml(files)]}) as server:
+        assert any("has expired on" in line["message"] for line in server.log_lines("fastsmtp.tls"))
+        careless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+        with TlsClient(server, careless) as client:
+            assert client.deliver().startswith("250 ")
+
+
+def test_without_a_certificate_nothing_is_offered(tmp_path: Path) -> None:
+    with running_server(tmp_path / "site") as server, PlainClient(server) as client:
+        assert "STARTTLS" not in client.say(EHLO)
+        assert client.say(b"STARTTLS\r\n") == "502 5.5.1 Command not implemented here"
