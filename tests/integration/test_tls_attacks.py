@@ -98,10 +98,10 @@ def test_plain_text_behind_the_end_of_tls_counts_for_nothing(server: ServerProce
     with PlainClient(server) as client:
         client.say(EHLO)
         client.say(b"STARTTLS\r\n")
-        handshaker, answer = Handshaker(), b""
+        handshaker = Handshaker()
+        client.socket.sendall(handshaker.handshake())
         while not handshaker.is_secured:
-            client.socket.sendall(handshaker.handshake(answer))
-            answer = client.socket.recv(65_536) if not handshaker.is_secured else b""
+            client.socket.sendall(handshaker.handshake(client.socket.recv(65_536)))
         client.socket.sendall(handshaker.encrypt(b"NOOP\r\n") + handshaker.end() + EVIL)
         said = b""
         with suppress(ConnectionError):
