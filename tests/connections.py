@@ -108,7 +108,7 @@ class Rig:
         )
         self.load = Load(self.stats)
         options = SessionOptions("mx.example.org", asks=pipeline.asks, load=self.load)
-        self.service = Service(self.shared, options, Patience.of(Settings()), pipeline)
+        self.service = Service("test", self.shared, options, Patience.of(Settings()), pipeline)
 
     def offer_tls(self, *, implicit: bool = False) -> TlsStats:
         """From here on there is TLS."""

@@ -56,7 +56,7 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     pipeline = Pipeline(Chain([], stats, clock), SqliteDirectory(database), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
     shared = Shared(asyncio.get_running_loop(), 10, counted, clock, log, identifiers(clock.time))
-    service = Service(shared, SessionOptions("mx.bench.example", asks=pipeline.asks), 300.0, 180.0, pipeline)
+    service = Service("bench", shared, SessionOptions("mx.bench.example", asks=pipeline.asks), 300.0, 180.0, pipeline)
     protocol, transport = ConnectionProtocol(service), Forgetful({"peername": ("127.0.0.1", 1)})
     protocol.connection_made(transport)
     protocol.data_received(b"EHLO bench.example\r\n")

@@ -10,7 +10,7 @@ from fastsmtp.config.model import Settings
 from fastsmtp.config.places import ListenAddress
 
 if TYPE_CHECKING:
-    from fastsmtp.server.server import RunningServer
+    from fastsmtp.server.server import RunningListener, RunningServer
 
 __all__ = ["announce", "announce_demo", "how_to_send"]
 
@@ -21,8 +21,7 @@ def announce(server: "RunningServer", settings: Settings) -> None:
     """A few lines on standard error: version, addresses, mail root."""
     from rich.text import Text
 
-    smtp = ", ".join(str(ListenAddress(host, port)) for host, port in server.smtp_addresses)
-    lines = [("SMTP", smtp)]
+    lines = [("SMTP", ", ".join(map(_where, server.listeners)))]
     if server.metrics_address is not None:
         lines.append(("metrics", f"http://{ListenAddress(*server.metrics_address)}/metrics"))
     lines.append(("mail", f"{_near(settings.maildir.root)}/"))
@@ -30,6 +29,12 @@ def announce(server: "RunningServer", settings: Settings) -> None:
     out.print(Text.assemble(("fastsmtp", "bold green"), f" {__version__} is ready"))
     for name, value in lines:
         out.print(Text.assemble(("  " + name.ljust(9), "cyan"), value))
+
+
+def _where(listener: "RunningListener") -> str:
+    """Its address, and its name where it has one."""
+    address = str(listener.address)
+    return address if listener.name == address else f"{address} ({listener.name})"
 
 
 def announce_demo(server: "RunningServer", settings: Settings) -> None:

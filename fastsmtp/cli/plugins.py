@@ -12,7 +12,8 @@ __all__ = ["plugins"]
 @click.command(short_help="Show what runs at each stage, in order.")
 @config_option
 def plugins(config: Path | None) -> None:
-    """Show the plugins stage by stage, in the order in which they are asked."""
+    """Show the plugins stage by stage, in the order in which they are asked, and where not all listeners have them."""
+    from fastsmtp.config.listeners import users_of
     from fastsmtp.config.load import find_file, load
     from fastsmtp.pipeline.loader import load_plugins
     from fastsmtp.smtp.effects import Stage
@@ -20,10 +21,16 @@ def plugins(config: Path | None) -> None:
     path = find_file(config)
     settings = load(path)
     loaded = load_plugins(settings.plugin, settings.plugin_path)
-    rows = [
-        (stage.label, plugin.name, plugin.mode, f"{plugin.timeout_s:g} s", plugin.on_fault)
-        for stage in Stage
-        for plugin in loaded
-        if stage in plugin.stages
-    ]
-    print_table(("stage", "plugin", "mode", "timeout", "on fault"), rows, empty=f"No plugins in {path}.")
+    listeners = settings.listeners
+    users = {plugin.name: users_of(plugin.name, listeners) for plugin in loaded}
+    differ = any(names is not None for names in users.values())
+    rows = []
+    for stage in Stage:
+        for plugin in (plugin for plugin in loaded if stage in plugin.stages):
+            row = [stage.label, plugin.name, plugin.mode, f"{plugin.timeout_s:g} s", plugin.on_fault]
+            if differ:
+                names = users[plugin.name]
+                row.append("every listener" if names is None else ", ".join(names) or "no listener")
+            rows.append(row)
+    columns = ("stage", "plugin", "mode", "timeout", "on fault", *(["where"] if differ else []))
+    print_table(columns, rows, empty=f"No plugins in {path}.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastsmtp.cli.admin import connect_admin
+from fastsmtp.config.listeners import users_of
 from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings
 from fastsmtp.directory.backend import database
@@ -62,7 +63,12 @@ def _plugins(path: Path, settings: Settings) -> list[Finding]:
     except ConfigurationError as error:
         return [Finding("plugins", "error", f"{path}: {problem}") for problem in error.problems]
     names = ", ".join(plugin.name for plugin in loaded)
-    return [Finding("plugins", "ok", names or "none")]
+    idle = [plugin.name for plugin in loaded if users_of(plugin.name, settings.listeners) == []]
+    hint = "does not run: no [[listener]] has it in its plugins"
+    return [
+        Finding("plugins", "ok", names or "none"),
+        *(Finding("plugins", "warning", f"{name} {hint}") for name in idle),
+    ]
 
 
 def _certificates(path: Path, settings: Settings) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import sys
 from typing import Final
 
 from fastsmtp.config.outline import TableOutline, outline
-from fastsmtp.config.template import PLUGIN_EXAMPLE, render_bare
+from fastsmtp.config.template import EXAMPLES, render_bare
 
 __all__ = ["document"]
 
@@ -51,7 +51,7 @@ Everything at its default, and one plugin:
 def document() -> str:
     """The page as Markdown."""
     tables = "".join(map(_section, outline()))
-    example = render_bare({"hostname": "mx.example.org"}) + "\n" + PLUGIN_EXAMPLE
+    example = render_bare({"hostname": "mx.example.org"}) + "\n" + EXAMPLES["plugin"]
     return _INTRODUCTION + tables + _EXAMPLE.format(example=example)
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from fastsmtp.config.explain import explain
+from fastsmtp.config.coherence import contradictions
+from fastsmtp.config.explain import explain, key_path
 from fastsmtp.config.model import Settings
 from fastsmtp.errors import ConfigurationError
 
@@ -69,13 +70,20 @@ def examine(path: Path) -> Examination:
     """
     data = _parse(path, _read(path))
     context = {"base": path.absolute().parent}
+    faults: list[ErrorDetails] = []
     try:
-        return Examination(Settings.model_validate(data, context=context), (), frozenset())
+        settings = Settings.model_validate(data, context=context)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-    sound = Settings.model_validate(_without(data, faults), context=context)
-    problems = tuple(f"{path}: {explain(fault)}" for fault in faults)
-    return Examination(sound, problems, frozenset(str(fault["loc"][0]) for fault in faults))
+        settings = Settings.model_validate(_without(data, faults), context=context)
+    found = list(contradictions(settings, {str(fault["loc"][0]) for fault in faults}))
+    problems = [explain(fault) for fault in faults] + [f"{key_path(key)}: {sentence}" for key, sentence in found]
+    locations = [*(fault["loc"] for fault in faults), *(key for key, _ in found)]
+    return Examination(
+        settings,
+        tuple(f"{path}: {problem}" for problem in problems),
+        frozenset(str(location[0]) for location in locations),
+    )
 
 
 def _read(path: Path) -> str:

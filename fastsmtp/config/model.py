@@ -10,13 +10,13 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 
 from fastsmtp.config.limits import LimitSettings, OverloadSettings, TimeoutSettings
+from fastsmtp.config.listeners import ListenerEntry, ListenSettings
 from fastsmtp.config.places import (
     DirectoryUrl,
     LogDestination,
     OptionalListenAddress,
     OptionalPostgresUrl,
     SitePath,
-    SocketAddress,
 )
 from fastsmtp.config.table import Table, default
 from fastsmtp.config.tls import TlsSettings
@@ -29,7 +29,6 @@ __all__ = [
     "AuthSettings",
     "DirectorySettings",
     "LimitSettings",
-    "ListenSettings",
     "LogSettings",
     "MaildirSettings",
     "MetricsSettings",
@@ -76,16 +75,6 @@ def _separator(text: str) -> str:
     if not _SEPARATOR.match(text):
         raise ValueError(f'{text!r} cannot separate; write one character such as "+", or "" for no sub-addresses')
     return text
-
-
-class ListenSettings(Table):
-    """Where SMTP is spoken."""
-
-    smtp: Annotated[tuple[SocketAddress, ...], Strict(strict=False), Spelling("list of addresses")] = default(
-        ["0.0.0.0:25", "[::]:25"], "Addresses to listen on. Port 0 takes any free port.", min_length=1
-    )
-    workers: int = default(0, "Processes; 0 is one per core. This release runs one process whatever stands here.", ge=0)
-    backlog: int = default(1024, "Connections that the kernel keeps waiting for us.", ge=1)
 
 
 class SmtpSettings(Table):
@@ -242,6 +231,11 @@ class PluginEntry(Table):
     timeout: Duration = default("10s", "How long one hook may take.", gt=0)
     options: dict[str, Any] = default({}, "The plugin's own settings; its documentation lists them.")
 
+    @property
+    def title(self) -> str:
+        """What log and metrics call it."""
+        return self.name or self.use.rpartition(":")[2]
+
 
 class Settings(Table):
     """The whole file."""
@@ -255,6 +249,7 @@ class Settings(Table):
         [], "Folders with plugins of your own, one plugin a file."
     )
     listen: ListenSettings = default({}, "")
+    listener: Annotated[tuple[ListenerEntry, ...], Strict(strict=False)] = default([], "")
     limits: LimitSettings = default({}, "")
     timeouts: TimeoutSettings = default({}, "")
     overload: OverloadSettings = default({}, "")
@@ -266,6 +261,13 @@ class Settings(Table):
     metrics: MetricsSettings = default({}, "")
     log: LogSettings = default({}, "")
     plugin: Annotated[tuple[PluginEntry, ...], Strict(strict=False)] = default([], "")
+
+    @property
+    def listeners(self) -> tuple[ListenerEntry, ...]:
+        """Every listener, those of the short form first; its default counts only where there is no other."""
+        has_short_form = "smtp" in self.listen.model_fields_set or not self.listener
+        short = self.listen.smtp if has_short_form else ()
+        return (*(ListenerEntry(address=address) for address in short), *self.listener)
 
     @property
     def postmaster(self) -> Address | None:

@@ -1,10 +1,11 @@
 """Where things are: sockets to listen on, paths of a site, the directory's database."""
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import PlainValidator, ValidationInfo
@@ -15,6 +16,8 @@ from fastsmtp.smtp.address import AddressError, canonical_domain
 __all__ = [
     "POSTGRES_FORM",
     "DirectoryUrl",
+    "Door",
+    "DoorAddress",
     "ListenAddress",
     "LogDestination",
     "OptionalListenAddress",
@@ -23,11 +26,14 @@ __all__ = [
     "SitePath",
     "SocketAddress",
     "SqliteUrl",
+    "UnixAddress",
     "parse_listen_address",
     "site_path",
 ]
 
 PORT_MAX: Final = 65_535
+UNIX_PATH_BYTES: Final = 107
+"""What fits into `sun_path` before its NUL (unix(7))."""
 
 # A password with `@`, `/`, `?` or `#` as they are would be cut in two, and one half be taken for something to show.
 _is_postgres_url = re.compile(r"postgres(?:ql)?://(?:[^@/?#]*@)?[^@/?#]*(?:/[^@?#]*)?(?:\?[^@#]*)?").fullmatch
@@ -47,6 +53,20 @@ class ListenAddress:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """`unix:PATH`: a Unix socket to listen on."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Door: TypeAlias = ListenAddress | UnixAddress
+"""Where a listener listens."""
 
 
 def _is_host(host: str) -> bool:
@@ -85,6 +105,25 @@ def site_path(value: object, info: ValidationInfo) -> Path:
     context: dict[str, Any] = info.context or {}
     base: Path = context.get("base", Path())
     return base / text
+
+
+def _door(value: object, info: ValidationInfo) -> Door:
+    if isinstance(value, Door):
+        return value
+    text = value if isinstance(value, str) else ""
+    scheme, _, rest = text.partition(":")
+    if scheme == "unix" and rest:
+        address = UnixAddress(site_path(rest, info))
+        if (octets := len(os.fsencode(address.path))) > UNIX_PATH_BYTES:
+            raise ValueError(
+                f"{address} has {octets} octets; the path of a Unix socket has at most {UNIX_PATH_BYTES}, "
+                'so write a shorter one, like "unix:/run/fastsmtp/lmtp.sock"'
+            )
+        return address
+    try:
+        return parse_listen_address(value)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "unix:PATH"') from None
 
 
 def _log_destination(value: object, info: ValidationInfo) -> Path | Literal["stdout"]:
@@ -150,6 +189,7 @@ def _directory_url(value: object, info: ValidationInfo) -> SqliteUrl | PostgresU
 
 SitePath = Annotated[Path, PlainValidator(site_path), Spelling("path")]
 SocketAddress = Annotated[ListenAddress, PlainValidator(parse_listen_address), Spelling("address")]
+DoorAddress = Annotated[Door, PlainValidator(_door), Spelling('address, or `"unix:PATH"`')]
 OptionalListenAddress = Annotated[
     ListenAddress | None, PlainValidator(_optional_listen_address), Spelling("address, or `false`")
 ]

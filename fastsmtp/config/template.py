@@ -6,13 +6,22 @@ from typing import Final
 
 from fastsmtp.config.outline import Key, TableOutline, outline, toml_value
 
-__all__ = ["PLUGIN_EXAMPLE", "render", "render_bare"]
+__all__ = ["EXAMPLES", "render", "render_bare"]
 
-PLUGIN_EXAMPLE: Final = """\
+EXAMPLES: Final[Mapping[str, str]] = {
+    "listener": """\
+[[listener]]
+name = "relay"
+address = "unix:run/smtp.sock"
+plugins = []
+""",
+    "plugin": """\
 [[plugin]]
 use = "block_sender"
 options = { domains = ["spam.example"] }
-"""
+""",
+}
+"""What stands in the file, as a comment, for a table that may be there many times."""
 
 _COLUMNS: Final = 98
 _HEAD: Final = """\
@@ -30,7 +39,7 @@ def render(values: Mapping[str, object]) -> str:
     blocks = [_HEAD]
     for table in outline():
         if table.repeats:
-            example = PLUGIN_EXAMPLE.splitlines()
+            example = EXAMPLES[table.name].splitlines()
             blocks.append(_comment(table.description) + "".join(f"# {line}\n" for line in example))
             continue
         keys = "\n".join(_comment(_meaning(key)) + _line(table, key, toml) for key in table.keys)
@@ -39,7 +48,7 @@ def render(values: Mapping[str, object]) -> str:
 
 
 def render_bare(values: Mapping[str, object]) -> str:
-    """The same settings without a comment and without plugins."""
+    """The same settings without a comment and without tables that repeat."""
     toml = _overrides(values)
     tables = [table for table in outline() if not table.repeats]
     return "\n".join(

@@ -57,7 +57,7 @@ def load_plugins(
     names: set[str] = set()
     for index, entry in enumerate(entries):
         where = f"plugin[{index}]"
-        name = entry.name or entry.use.rpartition(":")[2]
+        name = entry.title
         if name in names:
             problems.append(f'{where}: the name {name!r} is taken; give this entry a name = "..." of its own')
         names.add(name)

@@ -13,6 +13,7 @@ from fcntl import ioctl
 from typing import Final, cast
 
 from fastsmtp.server.deadlines import NEVER
+from fastsmtp.server.endpoints import endpoints
 from fastsmtp.server.flow import FlowControl
 from fastsmtp.server.pace import Pace
 from fastsmtp.server.service import Service
@@ -69,15 +70,14 @@ class ConnectionProtocol(asyncio.Protocol):
         service, shared = self._service, self._shared
         stats = shared.stats
         self._transport: asyncio.Transport = cast("asyncio.Transport", transport)
-        remote = transport.get_extra_info("peername") or ("", 0)  # empty when the client is gone again already
-        place = SHUTTING_DOWN if shared.draining else shared.admission.enter(remote[0], shared.now_s())
+        ends = endpoints(transport)
+        place = SHUTTING_DOWN if shared.draining else shared.admission.enter(ends.remote_address, shared.now_s())
         if isinstance(place, Reply):
             self._turn_away(place)
             return
         self._place = place
         self._flow = FlowControl(self._transport)
-        local = transport.get_extra_info("sockname") or ("", 0)
-        connection = Connection(next(shared.ids), remote[0], remote[1], local[0], local[1])
+        connection = Connection(next(shared.ids), *ends, listener=service.name)
         self._session = Session(service.options, connection, stats.replies, shared.ids)
         shared.open.add(self)
         stats.cells[stats.open] += 1

@@ -1,64 +1,56 @@
-"""Sockets that listen."""
+"""The doors of a worker: sockets that listen, each with whoever talks to those who come in."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Sequence
 
-from fastsmtp.config.places import ListenAddress
+from fastsmtp.config.listeners import ListenerEntry
+from fastsmtp.config.places import UnixAddress
 from fastsmtp.errors import StartError
-from fastsmtp.server.connection import ConnectionProtocol
+from fastsmtp.server.sockets import BoundSocket, bind, refused
 
-__all__ = ["Listeners", "bind"]
-
-
-def bind(address: ListenAddress) -> socket.socket:
-    """A bound TCP socket. Raises StartError saying which address and why not."""
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StartError(f"cannot listen on {address}: {error.strerror}") from error
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 has its own socket
-        bound.setblocking(False)
-        bound.bind(where)
-    except OSError as error:
-        bound.close()
-        reason = os.strerror(error.errno or 0)
-        raise StartError(f"cannot listen on {address}: {reason}; change [listen] smtp, or end what is there") from error
-    return bound
+__all__ = ["Listeners"]
 
 
 class Listeners:
-    """All SMTP listeners of a worker."""
+    """All listeners of a worker."""
 
-    def __init__(self, addresses: Sequence[ListenAddress], backlog: int) -> None:
-        self._addresses = addresses
+    def __init__(self, entries: Sequence[ListenerEntry], backlog: int) -> None:
+        self._entries = entries
         self._backlog = backlog
+        self._bound: list[BoundSocket] = []
         self._servers: list[asyncio.Server] = []
 
-    async def start(self, protocol: Callable[[], ConnectionProtocol]) -> list[tuple[str, int]]:
-        """Listen everywhere or nowhere; gives the addresses with the ports that were had. Raises StartError."""
-        sockets: list[socket.socket] = []
+    async def start(self, protocols: Sequence[Callable[[], asyncio.Protocol]]) -> list[BoundSocket]:
+        """Listen everywhere or nowhere; who comes in at an entry talks to what its protocol makes. Raises StartError.
+
+        What is given has the ports that were had.
+        """
         try:
-            for address in self._addresses:
-                sockets.append(bind(address))  # noqa: PERF401 - those bound so far must be closed when one fails
+            for entry in self._entries:
+                self._bound.append(bind(entry))
+            for bound, protocol in zip(self._bound, protocols, strict=True):
+                self._servers.append(await self._listen(bound, protocol))
         except StartError:
-            for bound in sockets:
+            for bound in self._bound:
                 bound.close()
+            self.stop()
             raise
+        return self._bound
+
+    async def _listen(self, bound: BoundSocket, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        for bound in sockets:
-            self._servers.append(await loop.create_server(protocol, sock=bound, backlog=self._backlog))
-        return [bound.getsockname()[:2] for bound in sockets]
+        is_unix = isinstance(bound.address, UnixAddress)
+        create = loop.create_unix_server if is_unix else loop.create_server
+        try:
+            return await create(protocol, sock=bound.socket, backlog=self._backlog)
+        except OSError as error:  # somebody else was faster between bind and listen
+            raise refused(bound.address, error) from error
 
     def stop(self) -> None:
         """Take no new connections; those that are open go on."""
         for server in self._servers:
             server.close()
+        for bound in self._bound:
+            bound.remove_file()
         self._servers.clear()
+        self._bound.clear()

@@ -6,15 +6,18 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import uvloop
 
 from fastsmtp import __version__
 from fastsmtp._clients import ClientTable
+from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
+from fastsmtp.config.places import Door, ListenAddress
 from fastsmtp.delivery.maildir import MaildirStore
 from fastsmtp.directory.backend import cached_directory
 from fastsmtp.errors import DirectoryError, StartError
@@ -23,8 +26,9 @@ from fastsmtp.metrics import build_registry
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
 from fastsmtp.pipeline.pipeline import Pipeline
-from fastsmtp.plugin import Services
+from fastsmtp.plugin import Services, Stage
 from fastsmtp.server.admission import Admission
+from fastsmtp.server.build import build_pipelines, session_options
 from fastsmtp.server.clients import new_client_memory
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
@@ -40,14 +44,12 @@ from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.server.tls.contexts import ignore_bad_names
 from fastsmtp.server.tls.handshake import TlsStats
-from fastsmtp.server.tls.offer import Credentials
+from fastsmtp.server.tls.offer import Credentials, TlsOffer
 from fastsmtp.server.watch import LoadWatch
 from fastsmtp.smtp.load import Load
-from fastsmtp.smtp.message import Spool
-from fastsmtp.smtp.options import Room, SessionOptions
 from fastsmtp.stats import Stats
 
-__all__ = ["RunningServer", "Server", "run", "session_options"]
+__all__ = ["RunningListener", "RunningServer", "Server", "run"]
 
 _PRIVATE: Final = 0o077
 _CUT_S: Final = 5.0
@@ -57,37 +59,25 @@ _log = logging.getLogger("fastsmtp.server")
 
 
 @dataclass(frozen=True, slots=True)
+class RunningListener:
+    """Where a listener has come to listen."""
+
+    name: str
+    address: Door
+
+
+@dataclass(frozen=True, slots=True)
 class RunningServer:
     """Where a server listens."""
 
-    smtp_addresses: list[tuple[str, int]]
+    listeners: list[RunningListener]
     metrics_address: tuple[str, int] | None
 
-
-def session_options(
-    settings: Settings,
-    pipeline: Pipeline,
-    room: Room | None = None,
-    make_spool: Callable[[], Spool] | None = None,
-    load: Load | None = None,
-) -> SessionOptions:
-    """What the protocol needs of the settings, and of the store where there is one."""
-    return SessionOptions(
-        hostname=settings.hostname,
-        banner=settings.smtp.banner,
-        message_size=settings.limits.message_size,
-        recipients=settings.limits.recipients,
-        command_line=settings.limits.command_line,
-        header_size=settings.limits.header_size,
-        errors=settings.limits.errors,
-        spool_above=settings.maildir.journal_limit,
-        make_spool=make_spool,
-        room=room or Room(),
-        load=load or Load(Stats()),
-        bare_newline=settings.smtp.bare_newline,
-        asks=pipeline.asks,
-        starttls=settings.tls.is_on,
-    )
+    @property
+    def smtp_addresses(self) -> list[tuple[str, int]]:
+        """Host and port of those on TCP."""
+        addresses = (listener.address for listener in self.listeners)
+        return [(address.host, address.port) for address in addresses if isinstance(address, ListenAddress)]
 
 
 def _admission(settings: Settings, stats: Stats) -> Admission:
@@ -115,18 +105,13 @@ class Server:
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
-        self.pipeline = Pipeline(
-            Chain(self._plugins, self.stats, self._clock),
-            self._directory,
-            self._store,
-            self.stats,
-            self._store.quotas,
-        )
+        entries = settings.listeners
+        self.pipelines = build_pipelines(entries, self._plugins, self._build_pipeline)
         loop = asyncio.get_running_loop()
         self._shared = Shared(
             loop,
             _admission(settings, self.stats),
-            ConnectionStats(self.stats, self.pipeline.asks),
+            ConnectionStats(self.stats, frozenset[Stage]().union(*(pipeline.asks for pipeline in self.pipelines))),
             self._clock,
             log,
             identifiers(self._clock.time),
@@ -134,16 +119,20 @@ class Server:
         tls_stats = TlsStats(self.stats, [str(files) for files in settings.tls.certificates])
         self._credentials = Credentials(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
         load = Load(self.stats, settings.limits.message_memory)
-        self._service = Service(
-            self._shared,
-            session_options(settings, self.pipeline, self._store.room, self._store.spools.new, load),
-            Patience.of(settings),
-            self.pipeline,
-            self._credentials.offer() if self._credentials is not None else None,
-        )
+        self._services = [
+            Service(
+                entry.title,
+                self._shared,
+                session_options(settings, entry, pipeline, self._store.room, self._store.spools.new, load),
+                Patience.of(settings),
+                pipeline,
+                self._tls_offer(entry),
+            )
+            for entry, pipeline in zip(entries, self.pipelines, strict=True)
+        ]
         self._deadlines = Deadlines(loop, self._shared.open)
         self._watch = LoadWatch(self._shared, settings, load, self._store.room, lambda: self._store.busy_s, self.stats)
-        self._listeners = Listeners(settings.listen.smtp, settings.listen.backlog)
+        self._listeners = Listeners(entries, settings.listen.backlog)
         self._metrics: MetricsServer | None = None
         self._started: list[LoadedPlugin] = []
 
@@ -157,7 +146,7 @@ class Server:
             if self._credentials is not None:
                 self._credentials.start()
             self._watch.start()
-            addresses = await self._listeners.start(lambda: ConnectionProtocol(self._service))
+            bound = await self._listeners.start([partial(ConnectionProtocol, service) for service in self._services])
             metrics_address = await self._start_metrics()
         except DirectoryError as error:
             await self.stop(drain_s=0)
@@ -165,7 +154,19 @@ class Server:
         except BaseException:
             await self.stop(drain_s=0)
             raise
-        return RunningServer(addresses, metrics_address)
+        listeners = [
+            RunningListener(service.name, one.address) for service, one in zip(self._services, bound, strict=True)
+        ]
+        return RunningServer(listeners, metrics_address)
+
+    def _tls_offer(self, entry: ListenerEntry) -> TlsOffer | None:
+        if self._credentials is None or entry.tls == "off":
+            return None
+        return self._credentials.offer(implicit=entry.tls == "implicit")
+
+    def _build_pipeline(self, plugins: Sequence[LoadedPlugin]) -> Pipeline:
+        chain = Chain(plugins, self.stats, self._clock)
+        return Pipeline(chain, self._directory, self._store, self.stats, self._store.quotas)
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, finish what is under way within `drain_s` seconds, let go of everything."""
@@ -176,7 +177,8 @@ class Server:
         if self._credentials is not None:
             await self._credentials.stop()
         self._watch.stop()
-        await self.pipeline.settle()
+        for pipeline in self.pipelines:
+            await pipeline.settle()
         for loaded in reversed(self._started):
             try:
                 await loaded.plugin.stop()
@@ -269,7 +271,12 @@ async def _serve(settings: Settings, announce: Callable[[RunningServer], None]) 
         running = await server.start()
         _log.info(
             "started",
-            extra={"version": __version__, "smtp": running.smtp_addresses, "metrics": running.metrics_address},
+            extra={
+                "version": __version__,
+                "smtp": running.smtp_addresses,
+                "listeners": [{"name": one.name, "address": str(one.address)} for one in running.listeners],
+                "metrics": running.metrics_address,
+            },
         )
         announce(running)
         gc.freeze()  # what is there now stays: no collection needs to walk over it again

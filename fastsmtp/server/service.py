@@ -15,8 +15,9 @@ __all__ = ["Service"]
 
 @dataclass(slots=True)
 class Service:
-    """One per listener; `shared` is the worker's. `tls` is None where there is none."""
+    """One per listener, whose `name` it has; `shared` is the worker's. `tls` is None where there is none."""
 
+    name: str
     shared: Shared
     options: SessionOptions
     patience: Patience

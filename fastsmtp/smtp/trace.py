@@ -68,7 +68,9 @@ def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool) -> str:
 @lru_cache(maxsize=1024)
 def _origin(name: str, address: str, hostname: str, protocol: str) -> tuple[str, int]:
     """The first words of the field: the same for all messages of a connection, and of a client that comes again."""
-    words = (f"from {name}", f"([{_literal(address)}])", f"by {hostname}", f"with {protocol}")
+    # A client on a Unix socket has no address, and the field then says none (section 4.4: TCP-info is optional).
+    client = (f"from {name}", f"([{_literal(address)}])") if address else (f"from {name}",)
+    words = (*client, f"by {hostname}", f"with {protocol}")
     return _fold(("Received:", len("Received:") + 1), words)  # one more column leaves room for the semicolon
 
 

@@ -45,10 +45,11 @@ class Hello:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One TCP connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT.
+    """One connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT.
 
-    `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
-    forgotten (RFC 3207 section 4.2).
+    `remote_address` is empty for a client on a Unix socket, whose path `local_address` then is; `listener` is the name
+    of the listener through which it came. `tls` is how it is encrypted, None while it is not. With it comes a new
+    beginning: what the client said before is forgotten (RFC 3207 section 4.2).
     `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids.
     """
 
@@ -62,6 +63,7 @@ class Connection:
     naughty: Reply | None = None
     naughty_by: str = ""
     early_talker: bool = False
+    listener: str = ""
     notes: Notes = field(default_factory=Notes)
     results: list[Result] = field(default_factory=list)
 

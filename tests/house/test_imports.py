@@ -22,6 +22,7 @@ LAYERS = {
     "fastsmtp.smtp.replies": 0,
     "fastsmtp.smtp.address": 0,
     "fastsmtp.config.limits": 0,
+    "fastsmtp.config.listeners": 0,
     "fastsmtp.config.model": 0,
     "fastsmtp.config.networks": 0,
     "fastsmtp.config.places": 0,

@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM, Signals
 from typing import Any, Final
@@ -53,6 +53,7 @@ class ServerProcess:
     process: subprocess.Popen[bytes]
     smtp_addresses: list[tuple[str, int]]
     metrics_address: tuple[str, int] | None
+    listeners: dict[str, str] = field(default_factory=dict)
 
     @property
     def pid(self) -> int:
@@ -74,9 +75,18 @@ class ServerProcess:
     def port(self) -> int:
         return self.smtp_addresses[0][1]
 
-    def connect(self) -> socket.socket:
-        """A TCP connection to the first SMTP address; no operation on it waits for ever."""
-        return socket.create_connection((self.host, self.port), timeout=DEADLINE_S)
+    def connect(self, listener: str | None = None) -> socket.socket:
+        """A connection to the listener of this name, else to the first on TCP; no operation on it waits for ever."""
+        if listener is None:
+            return socket.create_connection((self.host, self.port), timeout=DEADLINE_S)
+        address = self.listeners[listener]
+        if not address.startswith("unix:"):
+            host, _, port = address.rpartition(":")
+            return socket.create_connection((host.strip("[]"), int(port)), timeout=DEADLINE_S)
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(DEADLINE_S)
+        client.connect(address.removeprefix("unix:"))
+        return client
 
     def mailbox(self, address: str) -> Path:
         """The Maildir of a user (made by the first delivery)."""
@@ -161,7 +171,8 @@ def running_server(
     """Start a server in a new site, and stop it at the end with SIGTERM, which must give exit code 0.
 
     `settings` are key paths with their values (`{"limits.recipients": 2}`) on top of free ports on 127.0.0.1 and
-    `durability = "none"`; `users` get mailboxes and their domains become ours; `plugins` is TOML, `[[plugin]]` tables.
+    `durability = "none"`; `users` get mailboxes and their domains become ours; `plugins` is TOML, `[[plugin]]` tables
+    and others that repeat.
     """
     with serve(make_site(folder, settings or {}, users, plugins)) as server:
         yield server
@@ -189,6 +200,7 @@ def serve(configuration: Path, environment: Mapping[str, str] | None = None) -> 
         assert process.poll() is None, f"exit code {process.returncode}: {server.stderr()}"
         started = _started(server)[0]
         server.smtp_addresses = [(host, port) for host, port in started["smtp"]]
+        server.listeners = {one["name"]: one["address"] for one in started["listeners"]}
         server.metrics_address = tuple(started["metrics"]) if started["metrics"] else None
         yield server
         if process.poll() is None:

@@ -19,7 +19,7 @@ from fastsmtp.config.model import Settings
 from fastsmtp.delivery.spool import SpoolFolder
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.ports import Mailbox
-from fastsmtp.server.server import session_options
+from fastsmtp.server.build import session_options
 from fastsmtp.smtp.address import parse_mailbox
 from fastsmtp.smtp.options import Room
 from fastsmtp.smtp.replies import Reply
@@ -48,7 +48,7 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder 
         store=Store(),
         byte_by_byte=byte_by_byte,
     )
-    site.options = replace(session_options(settings, site.pipeline), starttls=dialog.has_tls)
+    site.options = replace(session_options(settings, settings.listeners[0], site.pipeline), starttls=dialog.has_tls)
     if dialog.room is not None:
         site.options = replace(site.options, room=Room(dialog.room))
     if spool is not None:

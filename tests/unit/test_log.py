@@ -218,7 +218,9 @@ def test_logging_from_another_thread_goes_through_the_loop(file: Path) -> None:
 
 
 def test_a_transaction_is_one_line() -> None:
-    connection = Connection("c1", "192.0.2.7", 50_000, "192.0.2.1", 25, hello=Hello("EHLO", "client.example"))
+    connection = Connection(
+        "c1", "192.0.2.7", 50_000, "192.0.2.1", 25, listener="mx", hello=Hello("EHLO", "client.example")
+    )
     transaction = Transaction("1a2b", connection, sender=Address("joe", "example.com"))
     transaction.recipients.append(Recipient(Address("Al ice", "example.org")))
     transaction.message.append(b"Subject: x\n\n")
@@ -231,6 +233,7 @@ def test_a_transaction_is_one_line() -> None:
         "time": "1970-01-01T00:00:01.500Z",
         "event": "transaction",
         "id": "1a2b",
+        "listener": "mx",
         "remote": "192.0.2.7",
         "helo": "client.example",
         "tls": None,

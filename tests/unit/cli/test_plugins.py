@@ -44,6 +44,30 @@ def test_stage_by_stage_in_order(fastsmtp: Command, site: Path) -> None:
     ]
 
 
+def test_where_listeners_differ(fastsmtp: Command, site: Path) -> None:
+    (site.parent / "asks.py").write_text(PLUGIN)
+    site.write_text("""
+        plugin_path = ["."]
+        listen.smtp = ["0.0.0.0:25"]
+        [[listener]]
+        name = "relay"
+        address = "unix:relay.sock"
+        plugins = ["again"]
+        [[plugin]]
+        use = "asks"
+        [[plugin]]
+        use = "asks"
+        name = "again"
+    """)
+
+    assert fastsmtp("plugins").stdout.splitlines() == [
+        "mail  asks   active  10 s  defer  0.0.0.0:25",
+        "mail  again  active  10 s  defer  every listener",
+        "rcpt  asks   active  10 s  defer  0.0.0.0:25",
+        "rcpt  again  active  10 s  defer  every listener",
+    ]
+
+
 def test_a_plugin_that_is_not_there(fastsmtp: Command, site: Path) -> None:
     site.write_text('[[plugin]]\nuse = "no_such_plugin"\n')
     result = fastsmtp("plugins")

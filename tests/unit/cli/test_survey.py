@@ -66,3 +66,13 @@ def test_certificates(tmp_path: Path) -> None:
         ("error", f"{configuration}: tls.certificates[{number}]: {files.key} cannot be read: No such file or directory")
         for number in (0, 1)
     ]
+
+
+def test_a_plugin_that_runs_nowhere(tmp_path: Path) -> None:
+    configuration = create_site(tmp_path, {"listen.smtp": []}, domain="example.org", users=["postmaster"])
+    tables = '[[listener]]\naddress = "127.0.0.1:0"\nplugins = []\n[[plugin]]\nuse = "loop"\n'
+    configuration.write_text(configuration.read_text() + tables)
+
+    warnings = [finding.sentence for finding in survey(configuration) if finding.level == "warning"]
+
+    assert warnings == ["loop does not run: no [[listener]] has it in its plugins"]

@@ -64,6 +64,27 @@ def test_an_examination_goes_on_with_what_is_sound(file: Path) -> None:
     ]
 
 
+def test_contradictions_are_among_the_faults(file: Path) -> None:
+    file.write_text("""
+        limits.recipients = 0
+        [[plugin]]
+        use = "loop"
+        [[listener]]
+        address = "127.0.0.1:0"
+        plugins = ["lop"]
+    """)
+
+    examination = examine(file)
+
+    assert examination.problems == (
+        f"{file}: limits.recipients: 0 is too small; write 1 or more",
+        f"{file}: listener[0].plugins[0]: no [[plugin]] is called 'lop'; did you mean \"loop\"?",
+    )
+    assert examination.faulty_tables == {"limits", "listener"}
+    with pytest.raises(ConfigurationError, match="is called 'lop'"):
+        load(file)
+
+
 @pytest.mark.parametrize("plugins", ["plugin = 3", "plugin = [3]", 'plugin = ["a"]', "[plugin]\nuse = 1"])
 def test_plugins_that_are_no_tables(file: Path, plugins: str) -> None:
     file.write_text(plugins)

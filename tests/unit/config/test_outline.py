@@ -10,6 +10,7 @@ from fastsmtp.config.outline import outline, toml_value
 def test_tables_in_the_order_of_the_file() -> None:
     assert [table.heading for table in outline() if table.name] == [
         "[listen]",
+        "[[listener]]",
         "[limits]",
         "[timeouts]",
         "[overload]",

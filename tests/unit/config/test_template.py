@@ -6,7 +6,7 @@ import pytest
 from fastsmtp.config.load import load
 from fastsmtp.config.model import Settings
 from fastsmtp.config.outline import outline
-from fastsmtp.config.template import PLUGIN_EXAMPLE, render, render_bare
+from fastsmtp.config.template import EXAMPLES, render, render_bare
 
 
 @pytest.mark.parametrize("write", [render, render_bare])
@@ -40,7 +40,9 @@ def test_every_line_is_short_enough_to_read() -> None:
     assert max(map(len, render({}).splitlines())) <= 100
 
 
-def test_the_plugin_example_is_valid() -> None:
-    found = Settings.model_validate(tomllib.loads(PLUGIN_EXAMPLE))
+def test_tables_that_repeat_have_valid_examples() -> None:
+    assert EXAMPLES.keys() == {table.name for table in outline() if table.repeats}
+    found = Settings.model_validate(tomllib.loads("".join(EXAMPLES.values())))
 
     assert [entry.use for entry in found.plugin] == ["block_sender"]
+    assert [entry.title for entry in found.listener] == ["relay"]

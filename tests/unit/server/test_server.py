@@ -12,7 +12,7 @@ from fastsmtp.config.model import Settings
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.errors import PluginLoadError, StartError
 from fastsmtp.log import LineLog
-from fastsmtp.server.server import Server, session_options
+from fastsmtp.server.server import Server
 
 
 def settings(tmp_path: Path, **tables: Any) -> Settings:
@@ -103,14 +103,3 @@ def test_a_plugin_that_does_not_start_stops_those_that_did(tmp_path: Path, log: 
 
     asyncio.run(fail())
     assert (tmp_path / "stopped").exists()
-
-
-def test_session_options_carry_the_limits(tmp_path: Path, log: LineLog) -> None:
-    async def build() -> None:
-        given = settings(tmp_path, limits={"message_size": 1000, "recipients": 3}, smtp={"bare_newline": "reject"})
-        server = Server(given, log)
-        options = session_options(given, server.pipeline)
-        assert (options.message_size, options.recipients, options.bare_newline) == (1000, 3, "reject")
-        assert options.extensions["SIZE"] == "1000"
-
-    asyncio.run(build())

@@ -33,7 +33,7 @@ def service(log: LineLog, stats: Stats) -> Service:
     pipeline = Pipeline(Chain([], stats, clock), MemoryDirectory(), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
     shared = Shared(asyncio.get_running_loop(), admission(stats), counted, clock, log, identifiers(clock.time))
-    return Service(shared, SessionOptions("mx.example.org", asks=pipeline.asks), PATIENCE, pipeline)
+    return Service("test", shared, SessionOptions("mx.example.org", asks=pipeline.asks), PATIENCE, pipeline)
 
 
 def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:

@@ -54,6 +54,11 @@ def test_received_in_full() -> None:
     )
 
 
+def test_a_client_without_an_address_has_no_literal() -> None:
+    field = received(transaction("alice@example.test", remote=""), "mx", NOW)
+    assert unfolded(field).startswith(b"Received: from mail.example.org by mx with ESMTP id T1 for <alice@")
+
+
 def test_received_does_not_tell_one_recipient_of_another() -> None:
     field = received(transaction("alice@example.test", "bob@example.test"), "mx", NOW)
     assert unfolded(field) == b"Received: from mail.example.org ([192.0.2.1]) by mx with ESMTP id T1; " + DATE

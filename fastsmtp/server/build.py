@@ -1,0 +1,58 @@
+"""From the settings to what each listener runs: its plugins, its session, its service."""
+
+from collections.abc import Callable, Sequence
+
+from fastsmtp.config.listeners import ListenerEntry
+from fastsmtp.config.model import Settings
+from fastsmtp.pipeline.loader import LoadedPlugin
+from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.smtp.load import Load
+from fastsmtp.smtp.message import Spool
+from fastsmtp.smtp.options import Room, SessionOptions
+from fastsmtp.stats import Stats
+
+__all__ = ["build_pipelines", "session_options"]
+
+
+def build_pipelines(
+    entries: Sequence[ListenerEntry],
+    plugins: Sequence[LoadedPlugin],
+    build: Callable[[Sequence[LoadedPlugin]], Pipeline],
+) -> list[Pipeline]:
+    """The pipeline of each listener; listeners with the same plugins have the same one."""
+    known: dict[tuple[str, ...], Pipeline] = {}
+    pipelines = []
+    for entry in entries:
+        chosen = [loaded for loaded in plugins if entry.has_plugin(loaded.name)]
+        names = tuple(loaded.name for loaded in chosen)
+        if names not in known:
+            known[names] = build(chosen)
+        pipelines.append(known[names])
+    return pipelines
+
+
+def session_options(
+    settings: Settings,
+    entry: ListenerEntry,
+    pipeline: Pipeline,
+    room: Room | None = None,
+    make_spool: Callable[[], Spool] | None = None,
+    load: Load | None = None,
+) -> SessionOptions:
+    """What the protocol needs of the settings and of its listener, and of the store where there is one."""
+    return SessionOptions(
+        hostname=settings.hostname,
+        banner=settings.smtp.banner,
+        message_size=settings.limits.message_size,
+        recipients=settings.limits.recipients,
+        command_line=settings.limits.command_line,
+        header_size=settings.limits.header_size,
+        errors=settings.limits.errors,
+        spool_above=settings.maildir.journal_limit,
+        make_spool=make_spool,
+        room=room or Room(),
+        load=load or Load(Stats()),
+        bare_newline=settings.smtp.bare_newline,
+        asks=pipeline.asks,
+        starttls=settings.tls.is_on and entry.tls in ("auto", "starttls"),
+    )

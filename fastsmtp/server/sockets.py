@@ -1,0 +1,140 @@
+"""Sockets to listen on, bound and not listening yet; whoever binds one also lets go of it."""
+
+import errno
+import grp
+import os
+import pwd
+import socket
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fastsmtp.config.listeners import ListenerEntry
+from fastsmtp.config.places import Door, ListenAddress, UnixAddress
+from fastsmtp.errors import StartError
+
+__all__ = ["BoundSocket", "bind", "refused"]
+
+_PROBE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSocket:
+    """A socket with what it is bound to. `inode` is what a Unix socket is called by the file system, (0, 0) for TCP."""
+
+    socket: socket.socket
+    address: Door
+    inode: tuple[int, int] = (0, 0)
+
+    def close(self) -> None:
+        """Close it; the file of a Unix socket goes too, unless it is somebody else's by now."""
+        self.socket.close()
+        self.remove_file()
+
+    def remove_file(self) -> None:
+        """Remove the file of a Unix socket, unless it is somebody else's by now."""
+        if isinstance(self.address, UnixAddress):
+            with suppress(OSError):  # what is not there, or not ours to remove, is nobody's trouble at the end
+                if _inode(self.address.path) == self.inode:
+                    self.address.path.unlink()
+
+
+def bind(entry: ListenerEntry) -> BoundSocket:
+    """A bound socket for this listener. Raises StartError saying which address and why not."""
+    if isinstance(entry.address, UnixAddress):
+        return _bind_unix(entry, entry.address)
+    return _bind_tcp(entry.address)
+
+
+def _bind_tcp(address: ListenAddress) -> BoundSocket:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StartError(f"cannot listen on {address}: {error.strerror}") from error
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 has its own socket
+        bound.setblocking(False)
+        bound.bind(where)
+    except OSError as error:
+        bound.close()
+        raise refused(address, error) from error
+    host, port = bound.getsockname()[:2]
+    return BoundSocket(bound, ListenAddress(host, port))
+
+
+def _bind_unix(entry: ListenerEntry, address: UnixAddress) -> BoundSocket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(address)
+        bound.setblocking(False)
+        # Linux makes the file with the mode of the socket (and takes the umask off): nobody gets in too early.
+        os.fchmod(bound.fileno(), 0)
+        bound.bind(str(address.path))
+        inode = _inode(address.path)
+    except OSError as error:
+        bound.close()
+        raise refused(address, error) from error
+    made = BoundSocket(bound, address, inode)
+    try:
+        owner, group = _owner(entry), _group(entry)
+        if (owner, group) != (-1, -1):
+            os.chown(address.path, owner, group)
+        address.path.chmod(entry.socket_mode)
+    except OSError as error:
+        made.close()
+        raise StartError(f"cannot give {address} its owner and mode: {os.strerror(error.errno or 0)}") from error
+    except StartError:
+        made.close()
+        raise
+    return made
+
+
+def _remove_stale(address: UnixAddress) -> None:
+    """Remove a socket that nobody listens on any more. Raises OSError where there is anything else."""
+    try:
+        if not stat.S_ISSOCK(address.path.lstat().st_mode):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_S)
+        try:
+            probe.connect(str(address.path))
+        except ConnectionRefusedError:
+            address.path.unlink()
+            return
+        except TimeoutError:
+            pass  # its backlog is full: somebody is there
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def refused(address: Door, error: OSError) -> StartError:
+    """What to tell the operator."""
+    reason = os.strerror(error.errno or 0)
+    return StartError(f"cannot listen on {address}: {reason}; change the address, or end what is there")
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _owner(entry: ListenerEntry) -> int:
+    try:
+        return pwd.getpwnam(entry.socket_user).pw_uid if entry.socket_user else -1
+    except KeyError:
+        raise StartError(f"{entry.address}: there is no user {entry.socket_user!r}; change socket_user") from None
+
+
+def _group(entry: ListenerEntry) -> int:
+    try:
+        return grp.getgrnam(entry.socket_group).gr_gid if entry.socket_group else -1
+    except KeyError:
+        raise StartError(f"{entry.address}: there is no group {entry.socket_group!r}; change socket_group") from None

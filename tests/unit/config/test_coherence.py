@@ -1,0 +1,73 @@
+"""Tables that contradict each other."""
+
+from typing import Any
+
+import pytest
+
+from fastsmtp.config.coherence import contradictions
+from fastsmtp.config.explain import key_path
+from fastsmtp.config.model import Settings
+
+ONE: dict[str, Any] = {"address": "127.0.0.1:2525"}
+
+
+def found(*faulty_tables: str, **data: Any) -> list[str]:
+    return [
+        f"{key_path(key)}: {sentence}" for key, sentence in contradictions(Settings.model_validate(data), faulty_tables)
+    ]
+
+
+def test_nothing_is_wrong_with_the_defaults() -> None:
+    assert found() == []
+    assert found(listener=[ONE]) == []
+    assert found(plugin=[{"use": "loop"}], listener=[{**ONE, "plugins": ["loop"]}]) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"listen": {"smtp": []}}, "listen.smtp: is empty, and there is no [[listener]]; write at least one address"),
+        (
+            {"listen": {"smtp": ["127.0.0.1:2525"]}, "listener": [ONE]},
+            "listener[0]: 127.0.0.1:2525 has a listener already; write each address once",
+        ),
+        (
+            {"listen": {"smtp": ["[::]:25", "[::]:25"]}},
+            "listen.smtp[1]: [::]:25 has a listener already; write each address once",
+        ),
+        (
+            {"listener": [{"address": "127.0.0.1:0", "name": "a"}, {"address": "127.0.0.1:0", "name": "a"}]},
+            "listener[1].name: 'a' is the name of another listener; write one of its own",
+        ),
+        (
+            {"listener": [{**ONE, "socket_mode": "0600"}]},
+            "listener[0].socket_mode: is for Unix sockets, which 127.0.0.1:2525 is not; leave it out",
+        ),
+        (
+            {"plugin": [{"use": "loop"}], "listener": [{**ONE, "plugins": ["lop"]}]},
+            "listener[0].plugins[0]: no [[plugin]] is called 'lop'; did you mean \"loop\"?",
+        ),
+        (
+            {"plugin": [{"use": "a:Loop"}, {"use": "b", "name": "c"}], "listener": [{**ONE, "plugins": ["xyz"]}]},
+            "listener[0].plugins[0]: no [[plugin]] is called 'xyz'; there are Loop, c",
+        ),
+        (
+            {"listener": [{**ONE, "plugins": ["loop"]}]},
+            "listener[0].plugins[0]: no [[plugin]] is called 'loop'; there are none",
+        ),
+    ],
+)
+def test_what_cannot_be(data: dict[str, Any], sentence: str) -> None:
+    assert found(**data) == [sentence]
+
+
+def test_port_0_may_be_had_twice() -> None:
+    assert found(listen={"smtp": ["127.0.0.1:0", "127.0.0.1:0"]}) == []
+
+
+def test_nothing_is_said_about_what_is_not_known() -> None:
+    named = [{**ONE, "plugins": ["loop"]}]
+
+    assert found("plugin", listener=named) == []
+    assert found("listener", listen={"smtp": []}) == []
+    assert found("listen", listener=named) == []
