@@ -5,7 +5,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
 
-.PHONY: run test test-long check format docs bench bench-durability clean help
+.PHONY: run test test-long check format docs bench bench-tls bench-durability clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 20
@@ -34,6 +34,9 @@ docs: $(BUILT)  ## Write the generated parts of docs/
 
 bench: $(BUILT)  ## CPU per message beside aiosmtpd, on this machine
 	$(RUN) bench/against_aiosmtpd.py
+
+bench-tls: $(BUILT)  ## What handshakes and messages in TLS cost
+	$(RUN) bench/tls.py
 
 bench-durability: $(BUILT)  ## Messages a second and CPU for journal, fsync and none
 	$(RUN) bench/durability.py

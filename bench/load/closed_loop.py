@@ -1,6 +1,7 @@
 """A closed-loop SMTP client: N connections, each sends one message after the other and waits for every reply."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +33,20 @@ def message(size: int) -> bytes:
 class _Client(asyncio.Protocol):
     """One connection: a script of (command, expected class of the reply) per message, without pipelining."""
 
-    def __init__(self, load: Load, recipient: Callable[[], str], body: bytes, done: asyncio.Future[None]) -> None:
+    def __init__(
+        self,
+        load: Load,
+        recipient: Callable[[], str],
+        body: bytes,
+        done: asyncio.Future[None],
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self._load = load
         self._recipient = recipient
         self._body = body
         self._done = done
+        self._tls = tls
+        self._securing: asyncio.Task[None] | None = None
         self._left = 0
         self._step = 0
         self._buffer = b""
@@ -69,6 +79,12 @@ class _Client(asyncio.Protocol):
             self._left = 0
         if step == 0:
             write(b"EHLO bench.example\r\n")
+        elif step == 1 and self._tls is not None:
+            write(b"STARTTLS\r\n")
+            step = 19
+        elif step == 20:
+            self._securing = asyncio.get_running_loop().create_task(self._secure())
+            return
         elif step in {1, 5}:
             if step == 5:
                 self._load.messages += 1
@@ -89,9 +105,34 @@ class _Client(asyncio.Protocol):
             write(self._body)
         self._step = step + 1
 
+    async def _secure(self) -> None:
+        """The handshake, and EHLO in TLS."""
+        context, self._tls = self._tls, None
+        if context is None:
+            raise RuntimeError("no context")
+        try:
+            secured = await asyncio.get_running_loop().start_tls(
+                cast("asyncio.WriteTransport", self._transport), self, context, server_hostname="mx.bench.example"
+            )
+        except OSError as error:
+            self._load.refused.append(str(error))
+            self._done.set_exception(error)
+            return
+        self._transport = cast("asyncio.WriteTransport", secured)
+        self._transport.write(b"EHLO bench.example\r\n")
+        self._step = 1
 
-async def run(port: int, *, connections: int, messages: int, body: bytes, recipients: Sequence[str]) -> Load:
-    """Send `messages` over `connections` to 127.0.0.1:`port`, recipients in turn."""
+
+async def run(
+    port: int,
+    *,
+    connections: int,
+    messages: int,
+    body: bytes,
+    recipients: Sequence[str],
+    tls: ssl.SSLContext | None = None,
+) -> Load:
+    """Send `messages` over `connections` to 127.0.0.1:`port`, recipients in turn; with `tls`, behind STARTTLS."""
     loop = asyncio.get_running_loop()
     load = Load()
     position = 0
@@ -105,7 +146,7 @@ async def run(port: int, *, connections: int, messages: int, body: bytes, recipi
     waits = []
     for index in range(connections):
         done: asyncio.Future[None] = loop.create_future()
-        client = _Client(load, recipient, body, done)
+        client = _Client(load, recipient, body, done, tls)
         client.begin(messages // connections + (index < messages % connections))
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
         waits.append(done)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -63,20 +64,37 @@ class Peer:
             if self._process.poll() is not None:
                 raise SystemExit(f"{self.name} did not start")
 
-    def _cpu_seconds(self) -> float:
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self._port
+
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+    def cpu_seconds(self) -> float:
         """User and system time of the process so far."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * TICK_S
 
-    def take(self, *, connections: int, messages: int, size: int) -> Round:
+    def take(self, *, connections: int, messages: int, size: int, tls: ssl.SSLContext | None = None) -> Round:
         """One round: so many messages of `size` octets to `RECIPIENTS` in turn."""
-        before = self._cpu_seconds()
+        before = self.cpu_seconds()
         load = uvloop.run(
-            run(self._port, connections=connections, messages=messages, body=message(size), recipients=RECIPIENTS)
+            run(
+                self._port,
+                connections=connections,
+                messages=messages,
+                body=message(size),
+                recipients=RECIPIENTS,
+                tls=tls,
+            )
         )
         if load.refused:
             raise SystemExit(f"{self.name} refused: {load.refused[0]}")
-        return Round((self._cpu_seconds() - before) / load.messages * 1e6, load.messages / load.seconds)
+        return Round((self.cpu_seconds() - before) / load.messages * 1e6, load.messages / load.seconds)
 
     def stop(self) -> None:
         """End the process."""
@@ -84,12 +102,12 @@ class Peer:
         self._process.wait(30)
 
 
-def fastsmtp(name: str, folder: Path, durability: str) -> Peer:
-    """Ours, without plugins, in a new site."""
+def fastsmtp(name: str, folder: Path, durability: str, more: str = "") -> Peer:
+    """Ours, without plugins, in a new site; `more` is TOML."""
     from fastsmtp.directory.admin import SqliteAdmin
 
     folder.mkdir()
-    (folder / "fastsmtp.toml").write_text(CONFIGURATION.format(domain=DOMAIN, durability=durability))
+    (folder / "fastsmtp.toml").write_text(CONFIGURATION.format(domain=DOMAIN, durability=durability) + more)
     with SqliteAdmin(folder / "directory.db", create=True) as admin:
         admin.add_domain(DOMAIN)
         for recipient in RECIPIENTS:

@@ -65,6 +65,8 @@ def _context(settings: TlsSettings, certificates: Sequence[Certificate]) -> ssl.
     context.minimum_version = _VERSIONS[settings.minimum]
     # Nobody needs a second handshake, and it is cheap to ask for (CVE-2011-1473). Compression is off in Python anyway.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    # A sender who comes again has use for one, and each costs a tenth of the handshake (docs/performance.md).
+    context.num_tickets = 1
     try:
         context.set_ciphers(settings.ciphers or DEFAULT_CIPHERS)
     except ssl.SSLError:
