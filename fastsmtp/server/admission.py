@@ -34,8 +34,10 @@ NOWHERE: Final = Place()
 
 
 class Admission:
-    """One per worker, which itself has `descriptors` connections at most. Times are whole seconds of the clock of
-    `ClientTable`; `known_s` is how long somebody of whom mail was stored is no stranger.
+    """One per worker. Times are whole seconds of the clock of `ClientTable`.
+
+    `known_s` is how long somebody of whom mail was stored is no stranger. A connection whose descriptor is `descriptors`
+    or more is one too many: the kernel always gives the least that is free.
     """
 
     def __init__(
@@ -55,16 +57,15 @@ class Admission:
         self.refusals = refusals
         self._known_s = known_s
         self._descriptors = descriptors
-        self._here = 0
 
     @property
     def open(self) -> int:
         """Connections of all workers."""
         return self._table.open
 
-    def enter(self, address: str, now_s: int) -> Place | Reply:
+    def enter(self, address: str, now_s: int, descriptor: int = 0) -> Place | Reply:
         """Somebody whose address is known is at the door: `come` and `admit` in one."""
-        refusal = self.come(address)
+        refusal = self.come(address, descriptor)
         if refusal is not None:
             return refusal
         place = self.admit(address, now_s)
@@ -72,19 +73,17 @@ class Admission:
             self.go(NOWHERE, now_s)
         return place
 
-    def come(self, address: str) -> Reply | None:
+    def come(self, address: str, descriptor: int = 0) -> Reply | None:
         """Somebody is at the door. None: it is counted, until it goes; a reply: it is not, and hears this."""
-        if self._here >= self._descriptors:
+        if descriptor >= self._descriptors:
             return self.refusals.refuse("descriptors", address)
         if self._table.join() > self._limits.connections:
             self._table.part()
             return self.refusals.refuse("connections", address)
-        self._here += 1
         return None
 
     def go(self, place: Place, now_s: int) -> None:
         """One who came, and was counted there, is gone."""
-        self._here -= 1
         self._table.part()
         for slot in place:
             if slot != NOT_COUNTED:

@@ -71,7 +71,9 @@ class ConnectionProtocol(asyncio.Protocol):
         stats = shared.stats
         self._transport: asyncio.Transport = cast("asyncio.Transport", transport)
         ends = endpoints(transport)
-        place = SHUTTING_DOWN if shared.draining else shared.admission.enter(ends.remote_address, shared.now_s())
+        descriptor = _descriptor(transport)
+        address = ends.remote_address
+        place = SHUTTING_DOWN if shared.draining else shared.admission.enter(address, shared.now_s(), descriptor)
         if isinstance(place, Reply):
             self._turn_away(place)
             return
@@ -87,7 +89,7 @@ class ConnectionProtocol(asyncio.Protocol):
         if offer is not None and offer.is_implicit:
             self._start_tls(offer)
             return
-        if _has_talked(transport):
+        if _has_talked(descriptor):
             self._talks_early()
         self._session.open()
         self._run()
@@ -374,11 +376,15 @@ class _TurnedAway(asyncio.Protocol):
 _TURNED_AWAY: Final = _TurnedAway()
 
 
-def _has_talked(transport: asyncio.BaseTransport) -> bool:
-    """Whether something lies in the socket that nobody has read yet."""
+def _descriptor(transport: asyncio.BaseTransport) -> int:
     socket = transport.get_extra_info("socket")
-    if socket is None:
+    return -1 if socket is None else socket.fileno()
+
+
+def _has_talked(descriptor: int) -> bool:
+    """Whether something lies in the socket that nobody has read yet."""
+    if descriptor < 0:
         return False
     waiting = array("i", [0])
-    ioctl(socket.fileno(), termios.FIONREAD, waiting)
+    ioctl(descriptor, termios.FIONREAD, waiting)
     return waiting[0] > 0

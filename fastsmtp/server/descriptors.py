@@ -3,7 +3,7 @@
 import resource
 from typing import Final
 
-__all__ = ["allow_descriptors", "connections_for"]
+__all__ = ["allow_descriptors", "descriptors_for_connections"]
 
 _KEPT: Final = 4096
 
@@ -16,10 +16,10 @@ def allow_descriptors() -> int:
     return hard
 
 
-def connections_for(descriptors: int) -> int:
-    """How many connections a worker may have that may have so many open files.
+def descriptors_for_connections(descriptors: int) -> int:
+    """The least descriptor that no connection may have, where there may be so many open files.
 
-    Without a file to spare for the next client, accept(2) would fail, and libuv would hang up on all who wait. A large
-    message needs one more (its spool), a delivery a few.
+    Without any to spare accept(2) fails, and libuv then hangs up, without a word, on all who wait. A large message needs
+    one more (its spool), a delivery a few.
     """
     return max(descriptors // 2, descriptors - _KEPT)

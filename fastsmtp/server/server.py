@@ -33,7 +33,7 @@ from fastsmtp.server.clients import new_client_memory
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import Deadlines
-from fastsmtp.server.descriptors import allow_descriptors, connections_for
+from fastsmtp.server.descriptors import allow_descriptors, descriptors_for_connections
 from fastsmtp.server.http import MetricsServer
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
@@ -90,7 +90,7 @@ def _admission(settings: Settings, stats: Stats) -> Admission:
         Overload(overload.calm),
         Refusals(stats),
         known_s=overload.known,
-        descriptors=connections_for(allow_descriptors()),
+        descriptors=descriptors_for_connections(allow_descriptors()),
     )
 
 

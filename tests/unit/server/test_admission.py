@@ -170,13 +170,12 @@ def test_no_more_than_there_are_descriptors_for() -> None:
         full.overload,
         full.refusals,
         known_s=1,
-        descriptors=1,
+        descriptors=100,
     )
-    place = place_of(door, "192.0.2.1")
-    assert door.enter("192.0.2.2", NOW) is replies.TOO_MANY_CONNECTIONS
+    assert isinstance(door.enter("192.0.2.1", NOW, 99), Place)
+    assert door.enter("192.0.2.2", NOW, 100) is replies.TOO_MANY_CONNECTIONS
     assert counted(stats) == {"descriptors": 1}
-    door.go(place, NOW)
-    place_of(door, "192.0.2.2")
+    assert door.open == 1
 
 
 def test_who_finds_the_table_full_gets_in_uncounted() -> None:

@@ -2,7 +2,7 @@
 
 import resource
 
-from fastsmtp.server.descriptors import allow_descriptors, connections_for
+from fastsmtp.server.descriptors import allow_descriptors, descriptors_for_connections
 
 
 def test_as_many_as_there_may_be() -> None:
@@ -16,4 +16,9 @@ def test_as_many_as_there_may_be() -> None:
 
 
 def test_some_are_kept_for_deliveries() -> None:
-    assert [connections_for(descriptors) for descriptors in (100, 1_024, 8_192, 20_000)] == [50, 512, 4_096, 15_904]
+    assert [descriptors_for_connections(descriptors) for descriptors in (100, 1_024, 8_192, 20_000)] == [
+        50,
+        512,
+        4_096,
+        15_904,
+    ]
