@@ -19,7 +19,7 @@ def allow_descriptors() -> int:
 def descriptors_for_connections(descriptors: int) -> int:
     """The least descriptor that no connection may have, where there may be so many open files.
 
-    Without any to spare accept(2) fails, and libuv then hangs up, without a word, on all who wait. A large message needs
-    one more (its spool), a delivery a few.
+    Without any to spare accept(2) fails, and libuv then hangs up, without a word, on all who wait. A large message
+    needs one more (its spool), a delivery a few.
     """
     return max(descriptors // 2, descriptors - _KEPT)

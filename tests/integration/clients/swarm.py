@@ -1,0 +1,100 @@
+"""Many connections at once, all of which do the same: what an attacker has."""
+
+import resource
+import selectors
+import socket
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Final, Self
+
+from integration.server import DEADLINE_S, ServerProcess
+
+_TOGETHER: Final = 500
+"""So many wait for their greeting at once: less than the kernel keeps waiting for the server."""
+
+
+class Swarm:
+    """`count` connections from `source` that have heard what they were greeted with; any of 127.0.0.0/8 is an address."""
+
+    def __init__(self, server: ServerProcess, count: int, source: str = "127.0.0.1") -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.sockets: list[socket.socket] = []
+        self.greetings: Counter[str] = Counter()
+        try:
+            for first in range(0, count, _TOGETHER):
+                fresh = [self._connect(server, source) for _ in range(min(_TOGETHER, count - first))]
+                self.sockets += fresh
+                self.greetings.update(self._line(one) for one in fresh)
+        except BaseException:
+            self.close()
+            raise
+        for one in self.sockets:
+            one.setblocking(False)
+
+    @staticmethod
+    def _connect(server: ServerProcess, source: str) -> socket.socket:
+        return socket.create_connection((server.host, server.port), DEADLINE_S, (source, 0))
+
+    @staticmethod
+    def _line(one: socket.socket) -> str:
+        """What comes up to the first line end, which is all there is at a greeting."""
+        said = b""
+        while not said.endswith(b"\n") and (more := one.recv(1024)):
+            said += more
+        return said.decode().rstrip("\r\n")
+
+    def say(self, data: bytes) -> int:
+        """Send to all as much as they take; how many are still there."""
+        left = 0
+        for one in self.sockets:
+            try:
+                one.send(data)
+                left += 1
+            except BlockingIOError:
+                left += 1
+            except OSError:
+                pass
+        return left
+
+    def hear(self, seconds: float, *, until: int | None = None) -> Counter[str]:
+        """The lines that come within so many seconds, or until there are so many; `closed` for each end."""
+        heard: Counter[str] = Counter()
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            for one in self.sockets:
+                selector.register(one, selectors.EVENT_READ)
+            while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+                if until is not None and heard.total() >= until:
+                    break
+                for key, _ in selector.select(left):
+                    said = self._read(key.fileobj)
+                    heard.update(said.decode().splitlines() or ["closed"])
+                    if not said:
+                        selector.unregister(key.fileobj)
+        return heard
+
+    @staticmethod
+    def _read(one: object) -> bytes:
+        assert isinstance(one, socket.socket)
+        try:
+            return one.recv(65_536)
+        except BlockingIOError:
+            return b"\n"
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        """All of them, at once."""
+        for one in self.sockets:
+            one.close()
+        self.sockets.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
