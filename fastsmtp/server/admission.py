@@ -36,8 +36,8 @@ NOWHERE: Final = Place()
 class Admission:
     """One per worker. Times are whole seconds of the clock of `ClientTable`.
 
-    `known_s` is how long somebody of whom mail was stored is no stranger. A connection with the descriptor `descriptors`
-    or a higher one is one too many: the kernel always gives the least that is free.
+    `known_s` is how long somebody of whom mail was stored is no stranger. A connection of descriptor `descriptors`
+    or higher is one too many: the kernel always gives the least that is free.
     """
 
     def __init__(

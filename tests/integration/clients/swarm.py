@@ -15,7 +15,7 @@ _TOGETHER: Final = 500
 
 
 class Swarm:
-    """`count` connections from `source` that have heard what they were greeted with; any of 127.0.0.0/8 is an address."""
+    """`count` connections from `source` (any of 127.0.0.0/8 will do) that have heard what they were greeted with."""
 
     def __init__(self, server: ServerProcess, count: int, source: str = "127.0.0.1") -> None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -2,7 +2,8 @@
  *
  * fault(call, error, nth, times, after): from its nth call on, so many times, the call fails with that errno; with
  * `after` it does its work first. Every call has one rule. fault_short(n): a write takes at most n bytes.
- * fault_trace(): the calls since fault_reset(), in order, with a space behind each.
+ * fault_trace(): the calls since fault_reset(), in order, with a space behind each. While there is a file of the name in
+ * the environment variable FAULT_STALL, fdatasync does not come back.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -148,7 +150,13 @@ ssize_t copy_file_range(int from, off_t *from_offset, int to, off_t *to_offset, 
     CALL(COPY_FILE_RANGE, REAL(copy_file_range)(from, from_offset, to, to_offset, SHORT(size), flags));
 }
 
-int fdatasync(int fd) { CALL(FDATASYNC, REAL(fdatasync)(fd)); }
+int fdatasync(int fd)
+{
+    const char *stall = getenv("FAULT_STALL");
+    while (stall && access(stall, F_OK) == 0)
+        usleep(10000);
+    CALL(FDATASYNC, REAL(fdatasync)(fd));
+}
 
 int syncfs(int fd) { CALL(SYNCFS, REAL(syncfs)(fd)); }
 

@@ -121,13 +121,18 @@ class Victim:
         assert self._process.returncode == 0
 
 
-@contextmanager
-def preloaded(folder: Path, *command: str) -> Iterator[Victim]:
-    """The shim is built in the folder; the command, if there is one, starts the process."""
+def build_shim(folder: Path) -> Path:
+    """What is to be preloaded."""
     shim = folder / "shim.so"
     flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["gcc", *flags, "-o", str(shim), str(FAULTS / "shim.c"), "-ldl"], check=True)
-    victim = Victim(shim, *command)
+    return shim
+
+
+@contextmanager
+def preloaded(folder: Path, *command: str) -> Iterator[Victim]:
+    """The shim is built in the folder; the command, if there is one, starts the process."""
+    victim = Victim(build_shim(folder), *command)
     yield victim
     victim.end()
 

@@ -1,0 +1,131 @@
+"""Who gets in, and for how long, over real sockets; every address of 127.0.0.0/8 is a client of its own."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from integration.clients.swarm import Swarm
+from integration.server import DEADLINE_S, ServerProcess, running_server, wait_until
+
+LIMITS = {
+    "limits.exempt": [],
+    "limits.connections_per_address": 3,
+    "limits.connections_per_network": 5,
+    "limits.arrivals_per_network": 40,
+}
+
+ADDRESS = "421 4.7.0 Too many connections from your address, come again later"
+NETWORK = "421 4.7.0 Too many connections from your network, come again later"
+OFTEN = "421 4.7.0 Too many new connections within a minute from your network, come again later"
+GREETING = "220 mx.example.test ESMTP fastsmtp"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    with running_server(tmp_path / "site", LIMITS) as server:
+        yield server
+
+
+def test_each_address_and_each_network_has_its_own(server: ServerProcess) -> None:
+    with ExitStack() as held:
+        first = held.enter_context(Swarm(server, 5, "127.1.1.1"))
+        assert first.greetings == {GREETING: 3, ADDRESS: 2}
+        neighbour = held.enter_context(Swarm(server, 3, "127.1.1.2"))
+        assert neighbour.greetings == {GREETING: 2, NETWORK: 1}
+        stranger = held.enter_context(Swarm(server, 3, "127.1.2.1"))
+        assert stranger.greetings == {GREETING: 3}
+        assert server.metric("fastsmtp_connections") == 8
+        assert server.metric("fastsmtp_connections_refused_total") == 3
+        assert server.metric("fastsmtp_limits_total", limit="connections_per_address") == 2
+        assert server.metric("fastsmtp_limits_total", limit="connections_per_network") == 1
+    wait_until(lambda: server.metric("fastsmtp_connections") == 0)
+    with Swarm(server, 3, "127.1.1.1") as again:
+        assert again.greetings == {GREETING: 3}
+    wait_until(lambda: bool(server.log_lines("fastsmtp.server")[1:]))
+    told = {line["limit"]: line for line in server.log_lines("fastsmtp.server") if "limit" in line}
+    assert told["connections_per_address"]["last_address"] == "127.1.1.1"
+
+
+def test_who_comes_too_often(server: ServerProcess) -> None:
+    heard = Swarm(server, 0).greetings
+    for number in range(1, 61):
+        with Swarm(server, 1, f"127.2.1.{number}") as one:
+            heard += one.greetings
+    # A window of the clock may end in between, and then what was before counts a little less.
+    assert heard[GREETING] >= 40
+    assert heard[OFTEN] == 60 - heard[GREETING] > 0
+    with Swarm(server, 1, "127.2.2.1") as other:
+        assert other.greetings == {GREETING: 1}
+
+
+def test_the_reply_comes_at_once_and_is_the_last_word(server: ServerProcess) -> None:
+    with Swarm(server, 3, "127.3.1.1"):
+        late = socket.create_connection((server.host, server.port), DEADLINE_S, ("127.3.1.1", 0))
+        with late, late.makefile("rb") as replies:
+            assert replies.read().decode() == f"{ADDRESS}\r\n"
+    assert server.descriptors() < 40
+
+
+GREETER = """
+import asyncio
+from dataclasses import dataclass
+from fastsmtp.plugin import Connection, Hello, Plugin
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    pause: float
+
+class Greeter(Plugin[Options]):
+    async def on_connect(self, connection: Connection) -> None:
+        at_once = connection.early_talker
+        await asyncio.sleep(self.options.pause)
+        self.record(connection, "pass", f"{at_once} {connection.early_talker}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_once", "in_between", "evidence"),
+    [
+        (b"EHLO a\r\n", b"", {"True True", "False True"}),
+        (b"", b"EHLO a\r\n", {"False True"}),
+        (b"", b"", {"False False"}),
+    ],
+)
+def test_plugins_are_told_who_speaks_before_the_greeting(
+    tmp_path: Path, at_once: bytes, in_between: bytes, evidence: set[str]
+) -> None:
+    (tmp_path / "greeter.py").write_text(GREETER)
+    plugin = '[[plugin]]\nuse = "greeter"\noptions = { pause = 0.3 }\n'
+    with running_server(tmp_path / "site", {"plugin_path": [str(tmp_path)]}, plugins=plugin) as server:
+        with server.connect() as client, client.makefile("rb") as replies:
+            client.sendall(at_once)  # before or after it was accepted: both are possible
+            wait_until(lambda: server.metric("fastsmtp_connections_total") == 1)
+            client.sendall(in_between)
+            assert replies.readline().startswith(b"220 ")
+            client.sendall(b"QUIT\r\n")
+            assert replies.read().endswith(b"221 2.0.0 Bye\r\n")
+        wait_until(lambda: bool(server.log_lines("connection")))
+        [line] = server.log_lines("connection")
+        assert line["results"][0]["evidence"] in evidence
+        assert server.metric("fastsmtp_early_talkers_total") == bool(at_once or in_between)
+
+
+def test_a_connection_without_a_message_ends(tmp_path: Path) -> None:
+    settings = {"timeouts.idle": "2s", "timeouts.connection": "1h"}
+    with running_server(tmp_path / "site", settings) as server, Swarm(server, 1) as one:
+        heard = one.hear(0)
+        while "closed" not in heard:
+            one.say(b"NOOP\r\n")
+            heard += one.hear(0.2)
+        assert heard["421 4.4.2 No message came for too long"] == 1
+        assert server.metric("fastsmtp_limits_total", limit="idle_time") == 1
+
+
+def test_a_connection_ends(tmp_path: Path) -> None:
+    settings = {"timeouts.connection": "2s"}
+    with running_server(tmp_path / "site", settings) as server, Swarm(server, 1) as one:
+        heard = one.hear(DEADLINE_S, until=2)
+        assert heard == {"421 4.4.2 You were connected long enough, connect anew": 1, "closed": 1}
+        assert server.metric("fastsmtp_limits_total", limit="connection_time") == 1
