@@ -1,6 +1,7 @@
 """The parser's state: everything that must survive between two reads."""
 
 cdef struct DataState:
+    bint has_dots       # DATA: dots at the start of a line are transparency, or the end; BDAT: they are dots
     # Where we are in the raw line (it ends in CRLF) ...
     bint at_start       # nothing of it was seen yet
     bint held_dot       # it is "." so far; the dot is not written
@@ -24,16 +25,28 @@ cdef class Parser:
     cdef bint _keep
     cdef Py_ssize_t _header_bytes
     cdef DataState _data
+    cdef long long _chunk_left
+    cdef bint _is_last
+    cdef bint _is_dropping
+    cdef bint _is_binary
     cdef readonly Py_ssize_t line_bytes
     cdef readonly Py_ssize_t header_limit
     cdef readonly long long message_limit
 
     cdef object _fault(self, object fault, Py_ssize_t used)
     cdef bint _skip_line(self)
+    cdef void _start(self, bint has_dots)
+    cdef object _next_of_chunk(self)
+    cdef object _end_of_chunks(self)
+    cdef object _scan_piece(self, Py_ssize_t size, Py_ssize_t extra)
+    cdef bint _is_kept(self)
 
     cpdef void feed(self, bytes data)
     cpdef Py_ssize_t discard_input(self)
     cpdef object next_command(self)
     cpdef void start_data(self)
+    cpdef void start_chunks(self, bint is_binary)
+    cpdef void start_chunk(self, long long size, bint is_last)
+    cpdef void drop_chunk(self, long long size)
     cpdef void discard_data(self)
     cpdef object next_data(self)

@@ -2,7 +2,8 @@
 # cython: auto_pickle=False, autotestdict=False
 """Command lines and message data out of a byte stream: pull, no clock, no policy.
 
-The rule for the end of data and for line ends is spelled out, with every row, in tests/vectors/data_endings.toml.
+The rules for line ends and for the end of data are spelled out, with every row, in tests/vectors: data_endings.toml for
+DATA, chunking.toml for BDAT.
 """
 
 import enum
@@ -25,12 +26,15 @@ class LineFault(enum.Enum):
     TOO_LONG = "too long"
     BARE_LF = "bare LF"
     BAD_BYTES = "control characters"
+    CHUNK_LOST = "a BDAT that cannot be read"
 
 
 class DataEnd(enum.Enum):
-    """What `Parser.next_data` returns after the last piece."""
+    """What `Parser.next_data` returns after the last piece, and where a chunk ends that is not the last one."""
 
     END = "end of data"
+    CHUNK = "end of a chunk"
+    DROPPED = "end of a chunk that was dropped"
 
 
 END_OF_DATA = DataEnd.END
@@ -38,7 +42,10 @@ END_OF_DATA = DataEnd.END
 cdef object FAULT_TOO_LONG = LineFault.TOO_LONG
 cdef object FAULT_BARE_LF = LineFault.BARE_LF
 cdef object FAULT_BAD_BYTES = LineFault.BAD_BYTES
+cdef object FAULT_CHUNK_LOST = LineFault.CHUNK_LOST
 cdef object DATA_ENDED = DataEnd.END
+cdef object CHUNK_ENDED = DataEnd.CHUNK
+cdef object CHUNK_DROPPED = DataEnd.DROPPED
 
 cdef enum:
     CR = 13
@@ -144,11 +151,12 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
         return _split_command(line, end - 1)
 
     cdef object _fault(self, object fault, Py_ssize_t used):
+        cdef const char* line = PyBytes_AS_STRING(self._buffer) + self._position
         self._position += used
         self._searched = 0
         self._skipping_line = True
-        self._skipped_cr = PyBytes_AS_STRING(self._buffer)[self._position - 1] == CR
-        return fault
+        self._skipped_cr = line[used - 1] == CR
+        return FAULT_CHUNK_LOST if _is_bdat(line, used) else fault
 
     cdef bint _skip_line(self):
         """Drop input up to and including the next CRLF; False while it has not come."""
@@ -172,8 +180,29 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
 
     cpdef void start_data(self):
         """From here on the input is message data (the client has been told 354)."""
+        self._start(True)
+
+    cpdef void start_chunks(self, bint is_binary):
+        """A message in chunks begins. In the body of one that `is_binary` no octet is a line end."""
+        self._start(False)
+        self._is_binary = is_binary
+
+    cpdef void start_chunk(self, long long size, bint is_last):
+        """From here on `size` octets are message data; with `is_last` they are all that was missing of it."""
+        self._chunk_left = size
+        self._is_last = is_last
+        self._is_dropping = False
+
+    cpdef void drop_chunk(self, long long size):
+        """From here on `size` octets are nobody's; whatever message was under way is lost."""
+        self._start(False)
+        self._chunk_left = size
+        self._is_dropping = True
+
+    cdef void _start(self, bint has_dots):
         self._data = DataState(
-            at_start=True,  # the CRLF of the DATA line counts as the first one
+            has_dots=has_dots,
+            at_start=has_dots,  # the CRLF of the DATA line counts as the first one
             held_dot=False,
             held_cr=False,
             stored=EMPTY,
@@ -188,18 +217,18 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
         self._searched = 0
 
     cpdef void discard_data(self):
-        """Read on to the true end of data, but keep nothing."""
+        """Read on to the true end of data, or of the chunk, but keep nothing."""
         self._keep = False
 
     cpdef object next_data(self):
-        """The next piece in its stored form, END_OF_DATA once behind the last one, or None: feed more.
+        """The next piece in its stored form, a DataEnd behind the last one (of the chunk), or None: feed more.
 
         No piece is empty, and no piece has both header and body.
         """
-        cdef Py_ssize_t size, room, written
-        cdef PyObject* piece
-        cdef bint was_header
-        cdef object result
+        cdef Py_ssize_t size
+        cdef object piece
+        if not self._data.has_dots:
+            return self._next_of_chunk()
         while True:
             if self._data.ended:
                 self._data.ended = False
@@ -207,34 +236,107 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
             size = PyBytes_GET_SIZE(self._buffer) - self._position
             if size == 0:
                 return None
-            was_header = self._data.in_header
-            if was_header:
-                size = min(size, self.header_limit - self._header_bytes)
             # What is stored is shorter than what was sent, but for a held CR and for doubled dots: the latter are rare,
             # and where a sender makes them on purpose an eighth more room bounds the number of pieces.
-            room = size + size // 8 + 4
-            piece = new_bytes(NULL, room)
-            self._position += _scan(
-                &self._data,
-                PyBytes_AS_STRING(self._buffer) + self._position,
-                size,
-                PyBytes_AS_STRING(<object>piece),
-                room,
-                &written,
-            )
-            if 0 < self.message_limit < self._data.size:
-                self._keep = False
-            if was_header:
-                self._header_bytes += written
-                if self._header_bytes >= self.header_limit:
-                    self._data.in_header = False
-            if written == 0 or not self._keep:
-                Py_DECREF(<object>piece)
-                continue
-            resize_bytes(&piece, written)
-            result = <object>piece
-            Py_DECREF(result)  # `result` took a reference of its own
-            return result
+            piece = self._scan_piece(size, size // 8 + 4)
+            if piece is not None:
+                return piece
+
+    cdef object _next_of_chunk(self):
+        cdef Py_ssize_t size, begun
+        cdef object piece
+        while self._chunk_left > 0:
+            size = min(PyBytes_GET_SIZE(self._buffer) - self._position, self._chunk_left)
+            if size == 0:
+                return None
+            begun = self._position
+            if self._is_dropping or not self._keep:
+                self._position += size
+                piece = None
+            elif self._is_binary and not self._data.in_header:
+                self._position += size
+                self._data.size += size
+                piece = None
+                if self._is_kept():
+                    piece = PyBytes_FromStringAndSize(PyBytes_AS_STRING(self._buffer) + begun, size)
+            else:
+                piece = self._scan_piece(size, 4)
+            self._chunk_left -= self._position - begun
+            if piece is not None:
+                return piece
+        if self._is_dropping:
+            return CHUNK_DROPPED
+        return self._end_of_chunks() if self._is_last else CHUNK_ENDED
+
+    cdef object _end_of_chunks(self):
+        """The end of a last line that has none, then END_OF_DATA."""
+        cdef char[2] rest
+        cdef Py_ssize_t written = 0
+        if self._data.in_header or not self._is_binary:
+            if self._data.held_cr:
+                self._data.bare_newline = True
+                written = _release_cr(&self._data, rest)
+            if self._data.stored != EMPTY:
+                rest[written] = LF
+                written += 1
+                self._data.size += 2
+                self._data.stored = EMPTY
+        return rest[:written] if written and self._is_kept() else DATA_ENDED
+
+    cdef object _scan_piece(self, Py_ssize_t size, Py_ssize_t extra):
+        """What is to be stored of the next `size` octets, or of the first of them, or None: nothing.
+
+        It may be longer than they are, by less than `extra`.
+        """
+        cdef Py_ssize_t written
+        cdef PyObject* piece
+        cdef bint was_header = self._data.in_header
+        cdef object result
+        if was_header:
+            size = min(size, self.header_limit - self._header_bytes)
+        piece = new_bytes(NULL, size + extra)
+        self._position += _scan(
+            &self._data,
+            PyBytes_AS_STRING(self._buffer) + self._position,
+            size,
+            PyBytes_AS_STRING(<object>piece),
+            size + extra,
+            &written,
+        )
+        if was_header:
+            self._header_bytes += written
+            if self._header_bytes >= self.header_limit and self._data.in_header:
+                self._data.in_header = False
+                if self._is_binary and self._data.held_cr:
+                    written += _release_cr(&self._data, PyBytes_AS_STRING(<object>piece) + written)
+        if written == 0 or not self._is_kept():
+            Py_DECREF(<object>piece)
+            return None
+        resize_bytes(&piece, written)
+        result = <object>piece
+        Py_DECREF(result)  # `result` took a reference of its own
+        return result
+
+    cdef bint _is_kept(self):
+        if 0 < self.message_limit < self._data.size:
+            self._keep = False
+        return self._keep
+
+
+cdef bint _is_bdat(const char* line, Py_ssize_t size):
+    """Whether the line begins like a BDAT: then octets follow it that are no commands, and nobody knows how many."""
+    cdef const char* verb = b"BDAT"
+    cdef int i
+    if size < 4:
+        return False
+    for i in range(4):
+        if line[i] & 0xDF != verb[i]:
+            return False
+    return size == 4 or not _is_alphanumeric(line[4])
+
+
+cdef inline bint _is_alphanumeric(char byte) noexcept nogil:
+    return 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122
 
 
 cdef object _split_command(const char* line, Py_ssize_t size):
@@ -246,7 +348,7 @@ cdef object _split_command(const char* line, Py_ssize_t size):
     for i in range(size):
         byte = <unsigned char>line[i]
         if (byte < SP and byte != TAB) or byte == DEL:
-            return FAULT_BAD_BYTES
+            return FAULT_CHUNK_LOST if _is_bdat(line, size) else FAULT_BAD_BYTES
     # "SHOULD tolerate trailing white space before the terminating CRLF" (RFC 5321 section 4.1.1)
     while size > 0 and (line[size - 1] == SP or line[size - 1] == TAB):
         size -= 1
@@ -299,10 +401,7 @@ cdef Py_ssize_t _scan(
             # A CR without LF is content, and so the line is not a lone dot.
             state.held_dot = False
             state.bare_newline = True
-            out[o] = CR
-            o += 1
-            state.size += 1
-            state.stored = OTHER
+            o += _release_cr(state, out + o)
         if state.held_dot:
             if data[i] == CR:
                 state.held_cr = True
@@ -326,7 +425,7 @@ cdef Py_ssize_t _scan(
             memcpy(out + o, data + i, length)
             if not state.bare_newline and memchr(data + i, CR, length) != NULL:
                 state.bare_newline = True
-            if state.stored == EMPTY and length == 1 and data[i] == DOT:
+            if state.stored == EMPTY and length == 1 and data[i] == DOT and state.has_dots:
                 state.stored = LONE_DOT
             else:
                 state.stored = OTHER
@@ -354,7 +453,16 @@ cdef inline Py_ssize_t _end_line(DataState* state, char* out, bint hard) noexcep
         state.in_header = False
     if not hard:
         state.bare_newline = True
-    state.at_start = hard
+    state.at_start = hard and state.has_dots
     state.soft = not hard
     state.stored = EMPTY
     return o + 1
+
+
+cdef inline Py_ssize_t _release_cr(DataState* state, char* out) noexcept nogil:
+    """Write the CR that was held: nothing, or something other than LF, has come behind it."""
+    state.held_cr = False
+    out[0] = CR
+    state.size += 1
+    state.stored = OTHER
+    return 1

@@ -47,23 +47,40 @@ def _stored_line(line: bytes) -> bytes:
     return b"\n".join(parts)
 
 
+def chunked(chunks: list[bytes], *, binary: bool) -> Message:
+    """The message that came in these chunks (BDAT)."""
+    whole = b"".join(chunks)
+    empty_line = re.search(rb"(?:\A|\n)\r?\n", whole)
+    text_ends = empty_line.end() if binary and empty_line else len(whole)
+    text, octets = whole[:text_ends], whole[text_ends:]
+    stored = text.replace(b"\r\n", b"\n")
+    if stored and not stored.endswith(b"\n"):
+        stored += b"\n"
+    return Message(stored + octets, b"", bare=re.search(rb"\r(?!\n)|(?<!\r)\n", text) is not None)
+
+
 def commands(wire: bytes, line_bytes: int) -> list[tuple[bytes, bytes] | LineFault]:
     """What `wire` says, line by line; a line that has not ended counts once its fault is certain."""
     *lines, unfinished = wire.split(b"\r\n")
     said = [_command(line, line_bytes) for line in lines]
     if b"\n" in unfinished[:line_bytes]:
-        said.append(LineFault.BARE_LF)
+        said.append(_fault(LineFault.BARE_LF, unfinished, line_bytes))
     elif len(unfinished) >= line_bytes:
-        said.append(LineFault.TOO_LONG)
+        said.append(_fault(LineFault.TOO_LONG, unfinished, line_bytes))
     return said
+
+
+def _fault(fault: LineFault, line: bytes, line_bytes: int) -> LineFault:
+    is_bdat = re.match(rb"bdat(?![a-z0-9])", line[:line_bytes], re.IGNORECASE)
+    return LineFault.CHUNK_LOST if is_bdat else fault
 
 
 def _command(line: bytes, line_bytes: int) -> tuple[bytes, bytes] | LineFault:
     if b"\n" in line[:line_bytes]:
-        return LineFault.BARE_LF
+        return _fault(LineFault.BARE_LF, line, line_bytes)
     if len(line) + len(b"\r\n") > line_bytes:
-        return LineFault.TOO_LONG
+        return _fault(LineFault.TOO_LONG, line + b"\r\n", line_bytes)
     if re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line):
-        return LineFault.BAD_BYTES
+        return _fault(LineFault.BAD_BYTES, line, line_bytes)
     verb, argument = re.fullmatch(rb"([^ \t]*)(.*)", line.rstrip(b" \t")).groups()  # type: ignore[union-attr]  # it always matches
     return verb.upper(), argument.lstrip(b" \t")

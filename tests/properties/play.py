@@ -62,6 +62,42 @@ def read_data(parser: Parser, portions: Sequence[bytes]) -> Played:
     return played
 
 
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """A message in chunks, each of which may be fed in portions."""
+
+    stored: bytes
+    header: bytes
+    size: int
+    bare: bool
+    pieces: int
+
+
+def read_chunks(chunks: Sequence[Sequence[bytes]], *, binary: bool, header_limit: int = 262_144) -> Chunks:
+    """Feed every chunk in its portions, the last one as LAST, a command behind each. Asserts what holds for all."""
+    parser = Parser(header_limit=header_limit)
+    parser.start_chunks(binary)
+    header = body = b""
+    pieces = 0
+    for number, portions in enumerate(chunks, start=1):
+        is_last = number == len(chunks)
+        parser.start_chunk(sum(map(len, portions)), is_last)
+        said: bytes | DataEnd | None = None
+        for portion in [*portions, b"NOOP\r\n"]:
+            parser.feed(portion)
+            while said is None or isinstance(said, bytes):
+                in_header = not parser.header_complete
+                said = parser.next_data()
+                if not isinstance(said, bytes):
+                    break
+                assert said, "a piece is never empty"
+                pieces += 1
+                header, body = (header + said, body) if in_header else (header, body + said)
+        assert said is (DataEnd.END if is_last else DataEnd.CHUNK)
+        assert parser.next_command() == (b"NOOP", b"")
+    return Chunks(header + body, header, parser.size, parser.bare_newline, pieces)
+
+
 def read_commands(parser: Parser, portions: Sequence[bytes]) -> list[Said]:
     """Everything that the parser says about command lines in these portions."""
     said: list[Said] = []

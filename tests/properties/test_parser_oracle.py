@@ -1,15 +1,33 @@
 """The parser against the oracle: random bytes over a nasty alphabet, in random portions."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import oracle
-from properties.play import read_commands, read_data
+from properties.play import read_chunks, read_commands, read_data
 
 from fastsmtp._parser import Parser
 
 # Single bytes that mean something to somebody, and the sequences that a random walk would seldom make.
 NASTY_DATA = [b"\r", b"\n", b".", b"\0", b" ", b"a", b"\x85", b"\x8a", b"\x8d", b"\xff", b"\r\n", b"\r\n.", b"\n.\n"]
-NASTY_LINES = [b"\r", b"\n", b"\t", b" ", b"a", b"Z", b"\0", b"\x7f", b"\x85", b"\xe9", b"\r\n", b"quit\r\n", b"a" * 7]
+NASTY_LINES = [
+    b"BdaT",
+    b"bdat ",
+    b"\r",
+    b"\n",
+    b"\t",
+    b" ",
+    b"a",
+    b"Z",
+    b"\0",
+    b"\x7f",
+    b"\x85",
+    b"\xe9",
+    b"\r\n",
+    b"quit\r\n",
+    b"a" * 7,
+]
 
 
 @st.composite
@@ -71,6 +89,54 @@ def test_the_header_limit_moves_bytes_to_the_body_and_changes_none(given_portion
     # A doubled dot or a held CR may come on top of what was just enough.
     most = limit + limit // 8 + 4
     assert min(limit, expected.header_octets) <= len(played.header) <= min(most, expected.header_octets)
+
+
+@given(st.lists(portions(NASTY_DATA), min_size=1, max_size=6), st.booleans())
+def test_chunks_are_stored_as_the_oracle_says(chunks: list[list[bytes]], binary: bool) -> None:
+    expected = oracle.chunked([b"".join(portions) for portions in chunks], binary=binary)
+    played = read_chunks(chunks, binary=binary)
+    assert (played.stored, played.bare) == (expected.stored, expected.bare)
+    assert played.header == expected.stored[: expected.header_octets]
+    body = expected.stored[expected.header_octets :]
+    assert played.size == len(played.header.replace(b"\n", b"\r\n")) + len(
+        body if binary else body.replace(b"\n", b"\r\n")
+    )
+
+
+@given(st.lists(portions(NASTY_DATA), min_size=1, max_size=4), st.integers(1, 30), st.booleans())
+def test_the_header_limit_changes_no_octet_of_chunks(chunks: list[list[bytes]], limit: int, binary: bool) -> None:
+    wire = [b"".join(portions) for portions in chunks]
+    played = read_chunks(chunks, binary=binary, header_limit=limit)
+    expected = oracle.chunked(wire, binary=False)
+    assert len(played.header) <= limit + 2
+    if not binary:
+        assert played.stored == expected.stored
+    elif len(played.header) < limit:
+        assert played.stored == oracle.chunked(wire, binary=True).stored
+    else:
+        # What is body by the limit is stored as it came.
+        assert b"".join(wire).endswith(played.stored[len(played.header) :])
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"\0", b".", b"\xff", b"\r\n", b"\r\n.", b"\r\n.\r\n"]), max_size=40),
+    st.integers(1, 5),
+)
+def test_a_message_is_stored_the_same_however_it_came(text: list[bytes], chunk_count: int) -> None:
+    content = b"".join(text)
+    if content and not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    stuffed = re.sub(rb"(\A|\r\n)\.", rb"\1..", content)
+    by_data = read_data(parser := Parser(), [stuffed + b".\r\n"])
+    step = len(content) // chunk_count + 1
+    chunks = [[content[i : i + step]] for i in range(0, len(content) + 1, step)]
+    by_chunks = read_chunks(chunks, binary=False)
+    assert (by_chunks.stored, by_chunks.header, by_chunks.size, by_chunks.bare) == (
+        by_data.stored,
+        by_data.header,
+        parser.size,
+        parser.bare_newline,
+    )
 
 
 @given(portions(NASTY_LINES), st.integers(4, 24))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from properties.play import Played, Said, read_commands, read_data, single_bytes, splits
+from properties.play import Played, Said, read_chunks, read_commands, read_data, single_bytes, splits
 
-from fastsmtp._parser import END_OF_DATA, LineFault, Parser
+from fastsmtp._parser import END_OF_DATA, DataEnd, LineFault, Parser
 
 TAIL = b"noop after\r\n"
 
@@ -198,6 +198,153 @@ def test_doubled_dots_do_not_outgrow_a_piece() -> None:
     assert len(played.pieces) < 100
 
 
+# --- Chunks -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """One row of the table of chunks, in bytes."""
+
+    name: str
+    chunks: list[bytes]
+    stored: bytes
+    binary: bytes
+    bare: bool
+    bare_binary: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_chunk_rows() -> list[ChunkRow]:
+    table = tomllib.loads((Path(__file__).parents[1] / "vectors" / "chunking.toml").read_text())
+    return [
+        ChunkRow(
+            case["name"],
+            [chunk.encode("latin-1") for chunk in case["chunks"]],
+            case["stored"].encode("latin-1"),
+            case.get("binary", case["stored"]).encode("latin-1"),
+            case.get("bare", False),
+            case.get("bare_binary", case.get("bare", False)),
+        )
+        for case in table["case"]
+    ]
+
+
+CHUNK_ROWS = read_chunk_rows()
+every_chunk_row = pytest.mark.parametrize("row", CHUNK_ROWS, ids=str)
+
+
+def check_chunks(row: ChunkRow, chunks: Sequence[Sequence[bytes]]) -> None:
+    as_text, as_octets = read_chunks(chunks, binary=False), read_chunks(chunks, binary=True)
+    assert (as_text.stored, as_text.bare) == (row.stored, row.bare)
+    assert (as_octets.stored, as_octets.bare) == (row.binary, row.bare_binary)
+    assert as_text.header == as_octets.header == header_of(row.stored)
+
+
+@every_chunk_row
+def test_chunks_in_one_portion_each(row: ChunkRow) -> None:
+    check_chunks(row, [[chunk] for chunk in row.chunks])
+
+
+@every_chunk_row
+def test_chunks_byte_by_byte(row: ChunkRow) -> None:
+    check_chunks(row, [single_bytes(chunk) for chunk in row.chunks])
+    check_chunks(row, [[byte] for byte in single_bytes(b"".join(row.chunks))] or [[b""]])
+
+
+@every_chunk_row
+def test_chunks_cut_elsewhere(row: ChunkRow) -> None:
+    whole = b"".join(row.chunks)
+    for cut in range(len(whole) + 1):
+        check_chunks(row, [[whole[:cut]], [whole[cut:]]])
+        check_chunks(row, [[whole[:cut], whole[cut:]]])
+
+
+def test_the_table_of_chunks_is_whole() -> None:
+    assert len(CHUNK_ROWS) >= 25
+    assert len({row.name for row in CHUNK_ROWS}) == len(CHUNK_ROWS)
+
+
+def test_an_empty_last_chunk_needs_no_input() -> None:
+    parser = Parser()
+    parser.start_chunks(False)
+    parser.start_chunk(0, True)
+    assert parser.next_data() is END_OF_DATA
+
+
+def test_a_chunk_that_is_not_all_there_has_not_ended() -> None:
+    parser = Parser()
+    parser.start_chunks(True)
+    parser.start_chunk(2**63 - 1, True)
+    parser.feed(b"\r\nx")
+    assert [parser.next_data() for _ in range(3)] == [b"\n", b"x", None]
+    parser.feed(b"\r\n.\r\n")
+    assert [parser.next_data() for _ in range(2)] == [b"\r\n.\r\n", None]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 100_000])
+def test_a_dropped_chunk_is_so_many_octets(size: int) -> None:
+    wire = b"\r\n.\r\n" * (size // 5 + 1)
+    for portions in ([wire[:size] + b"QUIT\r\n"], [wire[:size], b"QUIT\r\n"], *splits(wire[: size % 10] + b"QUIT\r\n")):
+        parser = Parser(message_limit=2)
+        parser.drop_chunk(sum(map(len, portions)) - len(b"QUIT\r\n"))
+        said = None
+        for portion in portions:
+            parser.feed(portion)
+            said = said or parser.next_data()
+        assert said is DataEnd.DROPPED
+        assert parser.next_command() == (b"QUIT", b"")
+    assert parser.pending == 0
+
+
+def test_a_message_after_a_dropped_chunk_begins_afresh() -> None:
+    parser = Parser()
+    parser.start_chunks(False)
+    parser.start_chunk(3, False)
+    parser.feed(b"a\n\r")
+    assert [parser.next_data(), parser.next_data()] == [b"a\n", DataEnd.CHUNK]
+    parser.drop_chunk(1)
+    parser.feed(b"x")
+    assert parser.next_data() is DataEnd.DROPPED
+    parser.start_chunks(False)
+    parser.start_chunk(3, True)
+    parser.feed(b"b\r\n")
+    assert [parser.next_data(), parser.next_data()] == [b"b\n", END_OF_DATA]
+    assert (parser.bare_newline, parser.size) == (False, 3)
+    parser.start_data()
+    assert read_data(parser, [b"..c\r\n.\r\n"]).stored == b".c\n"
+
+
+def test_chunks_that_are_discarded_end_where_they_end() -> None:
+    parser = Parser()
+    parser.start_chunks(False)
+    parser.start_chunk(10, False)
+    parser.feed(b"a: b\r\n\r\n12")
+    assert parser.next_data() == b"a: b\n\n"
+    parser.discard_data()
+    assert parser.next_data() is DataEnd.CHUNK
+    parser.start_chunk(2, True)
+    parser.feed(b"xyQUIT\r\n")
+    assert parser.next_data() is END_OF_DATA
+    assert parser.next_command() == (b"QUIT", b"")
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_chunks_above_the_limit_cost_no_memory(binary: bool) -> None:
+    parser = Parser(message_limit=10_000)
+    parser.start_chunks(binary)
+    parser.start_chunk(1_000_000, True)
+    kept = 0
+    for _ in range(1_000):
+        parser.feed(b"\r\n" + b"x" * 996 + b"\r\n")
+        while isinstance(piece := parser.next_data(), bytes):
+            kept += len(piece)
+    assert kept <= 10_000
+    assert parser.too_big
+    assert piece is END_OF_DATA
+
+
 # --- Command lines ----------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +419,16 @@ def test_a_bare_lf_is_reported_before_the_line_ends() -> None:
 def test_control_characters_are_a_fault(byte: int) -> None:
     for line in (b"NO%cOP", b"NOOP x%cy", b"%cNOOP", b"NOOP x%c"):
         assert lines(line % byte + b"\r\nQUIT\r\n") == [LineFault.BAD_BYTES, (b"QUIT", b"")]
+
+
+@pytest.mark.parametrize("line", [b"BDAT 5\0", b"bdat 5 LAST\n", b"BDAT\n5", b"BdAt " + b"5" * 40, b"BDAT\t5\x7f"])
+def test_a_bdat_that_cannot_be_read_is_a_fault_of_its_own(line: bytes) -> None:
+    assert lines(line + b"\r\nRSET\r\n", line_bytes=32)[0] is LineFault.CHUNK_LOST
+
+
+@pytest.mark.parametrize("line", [b"BDATA 5\0", b"BDA\0", b"XBDAT 5\0", b" BDAT 5\0", b"BDAT5\0"])
+def test_what_only_looks_like_bdat_is_a_line_like_others(line: bytes) -> None:
+    assert lines(line + b"\r\nRSET\r\n", line_bytes=32) == [LineFault.BAD_BYTES, (b"RSET", b"")]
 
 
 def test_a_line_may_be_as_long_as_the_limit() -> None:
