@@ -128,7 +128,7 @@ class Plugin(Generic[OptionsT]):
         """
 
     def on_data(self, txn: Transaction) -> Opinion | Awaitable[Opinion]:
-        """DATA, before the 354."""
+        """DATA, before the 354, or the first BDAT."""
 
     def on_headers(self, txn: Transaction, header: Header) -> Opinion | Awaitable[Opinion]:
         """The header is complete, the body is not read. A refusal is given at the end of data; nothing is kept."""

@@ -9,6 +9,7 @@
     S~ 250 2.0.0 stored as                  a line of the server that begins so
     C: <half-close>                         the client sends no more, but listens
     C: <close>                              the client is gone
+    S: <extensions>                         the reply to EHLO or LHLO, whatever it offers
     S: <closed>                             the server has hung up
     stored alice@example.test               there is one message more in this mailbox,
     stored bob@example.test from <a@b.c>    of this sender,
@@ -72,6 +73,13 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectExtensions:
+    """The server lists what it offers."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Somebody ends something: the client its half, the client, the server; or the client the plain text."""
 
@@ -99,7 +107,7 @@ class Dialog:
     plugins: str = ""
     room: int | None = None
     has_tls: bool = False
-    steps: list[Send | Expect | End] = field(default_factory=list)
+    steps: list[Send | Expect | ExpectExtensions | End] = field(default_factory=list)
     stored: dict[str, list[Stored]] = field(default_factory=lambda: {user: [] for user in USERS})
 
     def __str__(self) -> str:
@@ -163,6 +171,8 @@ def _add_setting(dialog: Dialog, line: str) -> None:
 def _add_step(dialog: Dialog, number: int, kind: str, rest: str) -> None:
     if rest in ("<close>", "<half-close>", "<closed>", "<tls>"):
         dialog.steps.append(End(number, rest[1:-1]))
+    elif rest == "<extensions>":
+        dialog.steps.append(ExpectExtensions(number))
     elif kind in ("S:", "S~"):
         dialog.steps.append(Expect(number, rest, exact=kind == "S:"))
     else:
@@ -214,6 +224,10 @@ def play(dialog: Dialog, peer: Peer) -> None:
             case Expect():
                 line = peer.read_line()
                 assert step.is_met(line), f"{where}: expected {step.text!r}, got {line!r}"
+            case ExpectExtensions():
+                while (line := peer.read_line()).startswith(b"250-"):
+                    pass
+                assert line.startswith(b"250 "), f"{where}: expected extensions, got {line!r}"
             case End(how="closed"):
                 assert peer.is_closed(), f"{where}: the server has not hung up"
             case End():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-__all__ = ["Load", "message", "run"]
+__all__ = ["Load", "as_chunk", "message", "run"]
 
 
 @dataclass
@@ -30,8 +30,17 @@ def message(size: int) -> bytes:
     return header + line * max(1, (size - len(header)) // len(line)) + b".\r\n"
 
 
+def as_chunk(body: bytes) -> bytes:
+    """A message with its end as one BDAT."""
+    content = body.removesuffix(b".\r\n")
+    return b"BDAT %d LAST\r\n%b" % (len(content), content)
+
+
 class _Client(asyncio.Protocol):
-    """One connection: a script of (command, expected class of the reply) per message, without pipelining."""
+    """One connection: a script of (command, expected class of the reply) per message, without pipelining.
+
+    `body` is a message with its end, or the BDAT that is one.
+    """
 
     def __init__(
         self,
@@ -99,6 +108,9 @@ class _Client(asyncio.Protocol):
                 step = 1
         elif step == 2:
             write(b"RCPT TO:<%s>\r\n" % self._recipient().encode())
+        elif step == 3 and self._body.startswith(b"BDAT "):
+            write(self._body)
+            step = 4
         elif step == 3:
             write(b"DATA\r\n")
         elif step == 4:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
-from load.closed_loop import message, run
+from load.closed_loop import as_chunk, message, run
 
 __all__ = ["DOMAIN", "RECIPIENTS", "Peer", "Round", "fastsmtp", "spread"]
 
@@ -79,7 +79,15 @@ class Peer:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * TICK_S
 
-    def take(self, *, connections: int, messages: int, size: int, tls: ssl.SSLContext | None = None) -> Round:
+    def take(
+        self,
+        *,
+        connections: int,
+        messages: int,
+        size: int,
+        tls: ssl.SSLContext | None = None,
+        by_bdat: bool = False,
+    ) -> Round:
         """One round: so many messages of `size` octets to `RECIPIENTS` in turn."""
         before = self.cpu_seconds()
         load = uvloop.run(
@@ -87,7 +95,7 @@ class Peer:
                 self._port,
                 connections=connections,
                 messages=messages,
-                body=message(size),
+                body=as_chunk(message(size)) if by_bdat else message(size),
                 recipients=RECIPIENTS,
                 tls=tls,
             )

@@ -17,7 +17,7 @@ from pathlib import Path
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from load.closed_loop import message
+from load.closed_loop import as_chunk, message
 
 from fastsmtp.delivery.discard import DiscardStore
 from fastsmtp.directory.admin import SqliteAdmin
@@ -33,12 +33,13 @@ from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.stats import Stats
 
-COMMANDS = (
-    b"MAIL FROM:<a@bench.example>\r\n",
-    b"RCPT TO:<user@bench.example>\r\n",
-    b"DATA\r\n",
-    message(4096),
-)
+ENVELOPE = (b"MAIL FROM:<a@bench.example>\r\n", b"RCPT TO:<user@bench.example>\r\n")
+
+
+def commands(verb: str, octets: int) -> tuple[bytes, ...]:
+    """What a client sends for one message, as it sends it."""
+    body = message(octets)
+    return (*ENVELOPE, b"DATA\r\n", body) if verb == "data" else (*ENVELOPE, as_chunk(body))
 
 
 class Forgetful(asyncio.Transport):
@@ -63,7 +64,7 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     return protocol, transport
 
 
-async def measure(database: Path, messages: int, rounds: int, profile: bool) -> None:
+async def measure(database: Path, to_send: tuple[bytes, ...], messages: int, rounds: int, profile: bool) -> None:
     """Play, and print."""
     log = LineLog(os.open(os.devnull, os.O_WRONLY), asyncio.get_running_loop())
     protocol, transport = connect(database, log)
@@ -71,7 +72,7 @@ async def measure(database: Path, messages: int, rounds: int, profile: bool) -> 
     def play(count: int) -> float:
         begun = time.process_time()
         for _ in range(count):
-            for command in COMMANDS:
+            for command in to_send:
                 protocol.data_received(command)
         if not transport.last.startswith(b"250 "):
             raise SystemExit(f"the server said {transport.last!r}")
@@ -91,6 +92,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--messages", type=int, default=5000, help="messages in a round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default: %(default)s)")
+    parser.add_argument("--verb", choices=("data", "bdat"), default="data", help="how it comes (default: %(default)s)")
+    parser.add_argument("--octets", type=int, default=4096, help="size of the message (default: %(default)s)")
     parser.add_argument("--profile", action="store_true", help="show the thirty most expensive functions")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +101,8 @@ def main() -> None:
         with SqliteAdmin(database, create=True) as admin:
             admin.add_domain("bench.example")
             admin.add_user("user@bench.example")
-        uvloop.run(measure(database, options.messages, options.rounds, options.profile))
+        to_send = commands(options.verb, options.octets)
+        uvloop.run(measure(database, to_send, options.messages, options.rounds, options.profile))
 
 
 if __name__ == "__main__":

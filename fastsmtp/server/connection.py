@@ -180,9 +180,7 @@ class ConnectionProtocol(asyncio.Protocol):
     @property
     def held_octets(self) -> int:
         """Octets in memory of a message that is arriving, and that can be shed."""
-        if self._pending is not None or self._session.state is not _IN_MESSAGE:
-            return 0
-        return self._session.reception.message.held
+        return 0 if self._pending is not None else self._session.reception.message.held
 
     @property
     def begun_ns(self) -> int:

@@ -13,7 +13,7 @@ from fastsmtp.smtp.replies import Reply
 __all__ = ["any_verb"]
 
 _HELP: Final = Reply(
-    214, "2.0.0", "Commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT\nThis is fastsmtp; see RFC 5321"
+    214, "2.0.0", "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\nThis is fastsmtp; see RFC 5321"
 )
 _ON_VERB: Final = Stage.VERB
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from fastsmtp.smtp.address import Address, AddressError, parse_forward_path, parse_reverse_path
 from fastsmtp.smtp.extensions import MailParameters, ParameterError, parse_mail_parameters, parse_rcpt_parameters
@@ -12,12 +13,17 @@ from fastsmtp.smtp.replies import (
     BAD_RCPT_SYNTAX,
     BAD_RECIPIENT,
     BAD_SENDER,
+    CHUNK_LOST,
     NEEDS_SMTPUTF8_RECIPIENT,
     NEEDS_SMTPUTF8_SENDER,
     Reply,
 )
 
-__all__ = ["CommandError", "Mail", "parse_hello", "parse_mail", "parse_rcpt"]
+__all__ = ["CommandError", "Mail", "parse_bdat", "parse_hello", "parse_mail", "parse_rcpt"]
+
+# chunk-size is 1*DIGIT (RFC 3030 section 2): no more of them than SIZE may have, and what the parser can count.
+_CHUNK_DIGITS: Final = 20
+_CHUNK_OCTETS: Final = 2**63 - 1
 
 # Spaces behind the colon are forbidden (RFC 5321 section 3.3) and common; they are harmless, so they are skipped.
 _match_from = re.compile(rb"FROM: *", re.IGNORECASE).match
@@ -81,3 +87,20 @@ def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Address:
     except ParameterError as error:
         raise CommandError(error.reply) from None
     return recipient
+
+
+def parse_bdat(argument: bytes) -> tuple[int, bool | None]:
+    """`octets [LAST]`: how many, and whether it is the last chunk, None where something else stands there.
+
+    Raises CommandError when nobody knows how many octets follow.
+    """
+    words = argument.split()
+    # bytes.isdigit knows ten digits, str.isdigit hundreds
+    if not words or not words[0].isdigit() or len(words[0]) > _CHUNK_DIGITS:
+        raise CommandError(CHUNK_LOST)
+    octets = int(words[0])
+    if octets > _CHUNK_OCTETS:
+        raise CommandError(CHUNK_LOST)
+    if len(words) == 1:
+        return octets, False
+    return octets, True if len(words) == 2 and words[1].upper() == b"LAST" else None

@@ -1,4 +1,4 @@
-"""The verb DATA, and what is asked about a message once it has been received (RFC 5321 section 4.1.1.4)."""
+"""The verb DATA, and what is asked about a message before, while and after it comes (RFC 5321 section 4.1.1.4)."""
 
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.dialogue import Dialogue
@@ -6,7 +6,7 @@ from fastsmtp.smtp.effects import Answer, Ask, Stage
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transitions import State
 
-__all__ = ["data", "end_of_data", "take_piece"]
+__all__ = ["data", "end_of_data", "refusal_to_start", "take_piece"]
 
 _MESSAGE = State.MESSAGE
 _ON_DATA, _ON_HEADERS, _ON_MESSAGE, _ON_QUEUE = Stage.DATA, Stage.HEADERS, Stage.MESSAGE, Stage.QUEUE
@@ -16,6 +16,8 @@ def data(dialogue: Dialogue, argument: bytes) -> None:
     """DATA: the message follows."""
     if argument:
         dialogue.error(replies.NO_ARGUMENT)
+    elif dialogue.open_transaction.body == "BINARYMIME":
+        dialogue.error(replies.NEEDS_BDAT)
     elif _ON_DATA in dialogue.asks:
         dialogue.ask(Ask(_ON_DATA), _data_answered)
     else:
@@ -23,20 +25,24 @@ def data(dialogue: Dialogue, argument: bytes) -> None:
 
 
 def _data_answered(dialogue: Dialogue, answer: Answer) -> None:
-    if isinstance(answer, Reply) and not answer.is_positive:
-        dialogue.conclude(answer)
+    refusal = refusal_to_start(dialogue, answer)
+    if refusal is not None:
+        dialogue.conclude(refusal)
         return
+    dialogue.reception.start(dialogue.open_transaction.message)
+    dialogue.state = _MESSAGE
+    dialogue.reply(replies.START_DATA)
+
+
+def refusal_to_start(dialogue: Dialogue, answer: Answer) -> Reply | None:
+    """Why the message need not be sent, or None; `answer` is that of `on_data`."""
+    if isinstance(answer, Reply) and not answer.is_positive:
+        return answer
     transaction = dialogue.open_transaction
     declared = transaction.declared_size
     if declared is not None and not dialogue.reception.has_room(declared * len(transaction.recipients)):
-        dialogue.conclude(replies.STORE_FULL)
-        return
-    if (refusal := dialogue.options.load.refusal()) is not None:
-        dialogue.conclude(refusal)
-        return
-    dialogue.reception.start(transaction.message)
-    dialogue.state = _MESSAGE
-    dialogue.reply(replies.START_DATA)
+        return replies.STORE_FULL
+    return dialogue.options.load.refusal()
 
 
 def take_piece(dialogue: Dialogue, piece: bytes) -> None:

@@ -86,9 +86,13 @@ class Dialogue:
     def conclude(self, reply: Reply) -> None:
         """The last word on a transaction; afterwards nothing of it is left, whatever the word was (section 4.1.1.4)."""
         self.state = _GREETED
+        self.settle(reply)
+        self.reply(reply)
+
+    def settle(self, reply: Reply) -> None:
+        """End the transaction as this reply does, which others give."""
         self.open_transaction.reply = reply
         self.end("stored" if reply.is_positive else "refused" if reply.is_permanent else "deferred")
-        self.reply(reply)
 
     def end(self, outcome: TransactionOutcome) -> None:
         """Forget the transaction, if there is one, and tell the world."""

@@ -41,6 +41,8 @@ def offers(message_size: int) -> dict[str, str]:
         "8BITMIME": "",  # RFC 6152
         "ENHANCEDSTATUSCODES": "",  # RFC 2034
         "SMTPUTF8": "",  # RFC 6531
+        "CHUNKING": "",  # RFC 3030
+        "BINARYMIME": "",  # RFC 3030
     }
 
 
@@ -48,28 +50,30 @@ def _malformed(name: str, right: str) -> ParameterError:
     return ParameterError(Reply(501, "5.5.4", f"Bad {name} parameter; right is {right}"))
 
 
-def _size(parameters: MailParameters, value: bytes | None) -> None:
+def _size(parameters: MailParameters, value: bytes | None, _: Mapping[str, str]) -> None:
     # size-value: 1*20DIGIT (RFC 1870 section 3)
     if value is None or not value.isdigit() or len(value) > 20:
         raise _malformed("SIZE", "SIZE=octets")
     parameters.size = int(value)
 
 
-def _body(parameters: MailParameters, value: bytes | None) -> None:
-    # RFC 6152 section 2; BINARYMIME needs CHUNKING (RFC 3030)
-    if value is None or (body := value.upper()) not in (b"7BIT", b"8BITMIME"):
-        raise _malformed("BODY", "BODY=7BIT or BODY=8BITMIME")
+def _body(parameters: MailParameters, value: bytes | None, offered: Mapping[str, str]) -> None:
+    # RFC 6152 section 2; a binary body cannot come without chunks (RFC 3030 section 3)
+    is_binary_offered = "BINARYMIME" in offered and "CHUNKING" in offered
+    bodies = (b"7BIT", b"8BITMIME", b"BINARYMIME") if is_binary_offered else (b"7BIT", b"8BITMIME")
+    if value is None or (body := value.upper()) not in bodies:
+        raise _malformed("BODY", " or ".join(f"BODY={body.decode()}" for body in bodies))
     parameters.body = body.decode()
 
 
-def _smtputf8(parameters: MailParameters, value: bytes | None) -> None:
+def _smtputf8(parameters: MailParameters, value: bytes | None, _: Mapping[str, str]) -> None:
     if value is not None:  # RFC 6531 section 3.4: it takes no value
         raise _malformed("SMTPUTF8", "SMTPUTF8 without a value")
     parameters.smtputf8 = True
 
 
 # parameter: the extension that enables it, and what it says
-_MAIL: Final[Mapping[str, tuple[str, Callable[[MailParameters, bytes | None], None]]]] = {
+_MAIL: Final[Mapping[str, tuple[str, Callable[[MailParameters, bytes | None, Mapping[str, str]], None]]]] = {
     "SIZE": ("SIZE", _size),
     "BODY": ("8BITMIME", _body),
     "SMTPUTF8": ("SMTPUTF8", _smtputf8),
@@ -105,7 +109,7 @@ def parse_mail_parameters(rest: bytes, offered: Mapping[str, str]) -> MailParame
         extension, read = _MAIL.get(name, ("", None))
         if read is None or extension not in offered:
             raise _unknown(name)
-        read(parameters, value)
+        read(parameters, value, offered)
     return parameters
 
 

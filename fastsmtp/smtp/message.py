@@ -2,8 +2,9 @@
 
 A body that grows large goes on in a spool while it arrives. This module opens no files: it is given what makes a spool.
 
-Everything is in the form in which it is stored: lines end in LF, transparency is undone. Header fields are bytes,
-because that is what they are; nothing is re-serialized, so what was sent is what is stored (RFC 5321 section 6.4).
+Everything is in the form in which it is stored: lines end in LF, transparency is undone; a body that is
+BODY=BINARYMIME is as it came. Header fields are bytes, because that is what they are; nothing is re-serialized, so what
+was sent is what is stored (RFC 5321 section 6.4).
 """
 
 import re

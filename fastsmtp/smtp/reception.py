@@ -1,6 +1,6 @@
 """The message while it is being received: its pieces, into memory or a spool, and why it will be refused, if it will.
 
-A refusal waits for the true end: after an answer before it, the rest of the message would be commands.
+A refusal waits for the true end, of the message or of the chunk: after an answer before it, the rest would be commands.
 """
 
 from typing import Final
@@ -8,17 +8,32 @@ from typing import Final
 from fastsmtp import _parser
 from fastsmtp.smtp.message import Message, SpoolError
 from fastsmtp.smtp.options import SessionOptions
-from fastsmtp.smtp.replies import BARE_NEWLINE, MESSAGE_TOO_BIG, STORE_FULL, Reply
+from fastsmtp.smtp.replies import BARE_NEWLINE, MAIL_FIRST, MESSAGE_TOO_BIG, STORE_FULL, Reply
+from fastsmtp.smtp.transitions import Dropped, State
 
 __all__ = ["Reception"]
 
 _NO_MESSAGE: Final = Message()
+_NOTHING_DROPPED: Final = Dropped(MAIL_FIRST, State.GREETED)
 
 
 class Reception:
-    """One for a session, used for all of its messages; it owns the data side of the parser."""
+    """One for a session, used for all of its messages; it owns the data side of the parser.
 
-    __slots__ = ("_counted", "_load", "_options", "_parser", "_refusal", "message")
+    `chunk` is how many octets the last chunk has that is part of a message, `dropped` what is said to one that is not.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_counted",
+        "_load",
+        "_options",
+        "_parser",
+        "_refusal",
+        "chunk",
+        "dropped",
+        "message",
+    )
 
     def __init__(self, parser: _parser.Parser, options: SessionOptions) -> None:
         self.message = _NO_MESSAGE
@@ -26,20 +41,48 @@ class Reception:
         self._options = options
         self._load = options.load
         self._counted = 0  # octets of this message that are in the load
+        self._announced = 0
         self._refusal: Reply | None = None
+        self.chunk = 0
+        self.dropped = _NOTHING_DROPPED
 
     def has_room(self, octets: int) -> bool:
         """Whether the store has room for so many octets."""
         return octets <= self._options.room.octets
 
     def start(self, message: Message) -> None:
-        """From here on the input is this message."""
+        """From here on the input is this message (DATA)."""
         self._parser.start_data()
+        self._start(message)
+
+    def start_chunks(self, message: Message, *, is_binary: bool) -> None:
+        """The chunks of this message follow (BDAT), each after a `start_chunk`."""
+        self._parser.start_chunks(is_binary)
+        self._start(message)
+        self._announced = 0
+
+    def _start(self, message: Message) -> None:
         self.message = message
         options = self._options
         if options.make_spool is not None:
             message.spool_above(options.spool_above, options.make_spool)
         self._refusal = None
+
+    def start_chunk(self, octets: int, copies: int, *, is_last: bool) -> Reply | None:
+        """From here on so many octets are message; they are not, when it is too big with them: then the refusal."""
+        self._announced += octets
+        if self._announced > self._options.message_size:
+            return MESSAGE_TOO_BIG
+        if not self.has_room(self._announced * copies):
+            return STORE_FULL
+        self.chunk = octets
+        self._parser.start_chunk(octets, is_last)
+        return None
+
+    def drop_chunk(self, octets: int, dropped: Dropped) -> None:
+        """From here on so many octets are nobody's; `dropped` is kept for their end."""
+        self._parser.drop_chunk(octets)
+        self.dropped = dropped
 
     def take(self, piece: bytes) -> bool:
         """Keep the next piece; whether the header has become complete with it."""
@@ -75,12 +118,8 @@ class Reception:
         """Nothing more comes: why the message is refused, or None. `copies` is how many of it would be stored."""
         message = self.message
         message.size = self._parser.size
-        if self._refusal is not None:
-            return self._refusal
-        if self._parser.too_big:
-            return MESSAGE_TOO_BIG
-        if self._parser.bare_newline and self._options.bare_newline == "reject":
-            return BARE_NEWLINE
+        if (refusal := self.check()) is not None:
+            return refusal
         if not self.has_room(message.size * copies):
             return STORE_FULL
         if message.spool is not None:
@@ -90,6 +129,16 @@ class Reception:
                 return error.reply
             finally:
                 self._count()
+        return None
+
+    def check(self) -> Reply | None:
+        """Why the message is refused, whatever else may come, or None."""
+        if self._refusal is not None:
+            return self._refusal
+        if self._parser.too_big:
+            return MESSAGE_TOO_BIG
+        if self._parser.bare_newline and self._options.bare_newline == "reject":
+            return BARE_NEWLINE
         return None
 
     def forget(self) -> None:

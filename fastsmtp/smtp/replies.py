@@ -124,6 +124,9 @@ NEEDS_ARGUMENT: Final = Reply(501, "5.5.4", "This command needs an argument")
 BAD_HELLO: Final = Reply(501, "5.5.4", "A HELO or EHLO names one domain or address literal")
 BAD_MAIL_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
 BAD_RCPT_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
+BAD_CHUNK: Final = Reply(501, "5.5.4", "Behind the number of octets BDAT has LAST or nothing")
+# How many octets follow is not known, so nothing that follows can be understood.
+CHUNK_LOST: Final = Reply(501, "5.5.4", "Syntax: BDAT octets [LAST]", closes=True)
 BAD_SENDER: Final = Reply(501, "5.1.7", "Bad sender address syntax")
 BAD_RECIPIENT: Final = Reply(501, "5.1.3", "Bad recipient address syntax")
 NEEDS_SMTPUTF8_SENDER: Final = Reply(553, "5.6.7", "This sender needs SMTPUTF8")  # RFC 6531 section 3.5
@@ -135,6 +138,8 @@ HELLO_FIRST: Final = Reply(503, "5.5.1", "Say HELO or EHLO first")
 MAIL_FIRST: Final = Reply(503, "5.5.1", "Need MAIL first")
 TLS_ON_ALREADY: Final = Reply(503, "5.5.1", "TLS is on already")
 NESTED_MAIL: Final = Reply(503, "5.5.1", "A mail transaction is open already")
+CHUNKS_UNDER_WAY: Final = Reply(503, "5.5.1", "A message is coming in chunks: go on with BDAT, or give it up with RSET")
+NEEDS_BDAT: Final = Reply(503, "5.5.1", "A message that is BODY=BINARYMIME comes by BDAT")  # RFC 3030 section 3
 NO_VALID_RECIPIENTS: Final = Reply(554, "5.5.1", "No valid recipients")  # section 3.3
 
 # Policy of the engine

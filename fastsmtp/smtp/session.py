@@ -14,6 +14,7 @@ from typing import Final
 from fastsmtp import _parser
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.anytime import any_verb
+from fastsmtp.smtp.bdat import bdat, end_of_chunk, end_of_dropped_chunk
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.data import data, end_of_data, take_piece
 from fastsmtp.smtp.dialogue import Dialogue, Verb
@@ -34,6 +35,7 @@ HANDLERS: Final[Mapping[bytes, Verb]] = {
     b"MAIL": mail,
     b"RCPT": rcpt,
     b"DATA": data,
+    b"BDAT": bdat,
     b"RSET": rset,
     b"NOOP": any_verb,
     b"VRFY": any_verb,
@@ -47,9 +49,12 @@ _LINE_FAULTS: Final[Mapping[_parser.LineFault, Reply]] = {
     _parser.LineFault.TOO_LONG: replies.LINE_TOO_LONG,
     _parser.LineFault.BARE_LF: replies.BAD_LINE_END,
     _parser.LineFault.BAD_BYTES: replies.BAD_BYTES,
+    _parser.LineFault.CHUNK_LOST: replies.CHUNK_LOST,
 }
 
-_MESSAGE: Final = State.MESSAGE  # 14 ns instead of 208 through the class (CPython 3.11), for every command
+# 14 ns instead of 208 through the class (CPython 3.11), for every command
+_MESSAGE, _CHUNKS = State.MESSAGE, State.CHUNKS
+_END, _END_OF_CHUNK = _parser.DataEnd.END, _parser.DataEnd.CHUNK
 _ON_CONNECT: Final = Stage.CONNECT
 
 
@@ -110,9 +115,13 @@ class Session(Dialogue):
                     return None
                 if isinstance(piece, bytes):
                     take_piece(self, piece)
-                else:
+                elif piece is _END:
                     end_of_data(self)
-            elif self._draining:
+                elif piece is _END_OF_CHUNK:
+                    end_of_chunk(self)
+                else:
+                    end_of_dropped_chunk(self)
+            elif self._draining and self.state is not _CHUNKS:
                 self.turn_away(replies.SHUTTING_DOWN)
             else:
                 line = self._parser.next_command()

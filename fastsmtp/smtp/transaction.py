@@ -39,8 +39,10 @@ class Hello:
         self.extensions[keyword.upper()] = parameters
 
     def withdraw(self, keyword: str) -> None:
-        """Take an extension off the answer; its parameters are then refused on MAIL and RCPT."""
+        """Take an extension off the answer; its parameters, and BDAT with CHUNKING, are then refused."""
         self.extensions.pop(keyword.upper(), None)
+        if keyword.upper() == "CHUNKING":
+            self.extensions.pop("BINARYMIME", None)  # RFC 3030 section 3: never without it
 
 
 @dataclass(slots=True, eq=False)

@@ -2,15 +2,19 @@
 
 Read a row as: in this state, this verb leads to that state when it is accepted, or gets this reply and changes
 nothing (RFC 5321 section 4.1.4). A verb that is in no row is unknown.
+
+BDAT is another matter, since its octets follow whether it is right or not (RFC 3030 section 2): where it is refused,
+they are dropped, and so is the message that they are a part of. Further chunks of it may be on their way.
 """
 
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 from fastsmtp.enums import quick
 from fastsmtp.smtp.replies import (
+    CHUNKS_UNDER_WAY,
     HELLO_FIRST,
     HTTP_SPOKEN,
     MAIL_FIRST,
@@ -20,30 +24,44 @@ from fastsmtp.smtp.replies import (
     Reply,
 )
 
-__all__ = ["TRANSITIONS", "State", "mermaid"]
+__all__ = ["TRANSITIONS", "Dropped", "State", "Target", "mermaid"]
 
 
 @quick
 class State(enum.Enum):
-    """Where a session is. The message itself is a state too: in it, nothing is a command."""
+    """Where a session is. The message itself is a state too: in it, or in a chunk of it, nothing is a command.
+
+    CHUNKS is between two chunks of a message, REFUSED where further chunks may come of one that was refused.
+    """
 
     CONNECTED = "connected"
     GREETED = "greeted"
     SENDER = "sender given"
     RECIPIENTS = "recipients given"
     MESSAGE = "message"
+    CHUNKS = "between chunks"
+    REFUSED = "chunk refused"
     CLOSED = "closed"
 
 
+class Dropped(NamedTuple):
+    """A chunk is dropped: then this is said, and that is the state. `is_error`: it was wrong in itself."""
+
+    reply: Reply
+    state: State
+    is_error: bool = True
+
+
+Target: TypeAlias = State | Reply | Dropped
+
+
 # Defined by a standard, and not ours: expansion of lists, the extensions of their own issue, the relics of RFC 821.
-_NOT_OFFERED: Final = dict.fromkeys(
-    (b"EXPN", b"AUTH", b"BDAT", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED
-)
+_NOT_OFFERED: Final = dict.fromkeys((b"EXPN", b"AUTH", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED)
 # A browser that was tricked into talking to port 25 must not get to its second line (ALPACA).
 _HTTP: Final = dict.fromkeys((b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PATCH"), HTTP_SPOKEN)
 
 
-def _row(stay: State, **verbs: State | Reply) -> Mapping[bytes, State | Reply]:
+def _row(stay: State, **verbs: Target) -> Mapping[bytes, Target]:
     """One state's row; NOOP, VRFY and HELP never touch a transaction, and may be said at any time."""
     row = {verb.encode(): target for verb, target in verbs.items()}
     anytime = {b"NOOP": stay, b"VRFY": stay, b"HELP": stay, b"QUIT": State.CLOSED}
@@ -52,7 +70,7 @@ def _row(stay: State, **verbs: State | Reply) -> Mapping[bytes, State | Reply]:
 
 _GREETED: Final = State.GREETED
 
-TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
     {
         State.CONNECTED: _row(
             State.CONNECTED,
@@ -61,6 +79,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             MAIL=HELLO_FIRST,
             RCPT=HELLO_FIRST,
             DATA=HELLO_FIRST,
+            BDAT=Dropped(HELLO_FIRST, State.CONNECTED),
             RSET=State.CONNECTED,
             STARTTLS=HELLO_FIRST,
         ),
@@ -71,6 +90,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             MAIL=State.SENDER,
             RCPT=MAIL_FIRST,
             DATA=MAIL_FIRST,
+            BDAT=Dropped(MAIL_FIRST, State.REFUSED),
             RSET=_GREETED,
             STARTTLS=State.CONNECTED,
         ),
@@ -81,6 +101,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             MAIL=NESTED_MAIL,
             RCPT=State.RECIPIENTS,
             DATA=NO_VALID_RECIPIENTS,
+            BDAT=Dropped(NO_VALID_RECIPIENTS, State.REFUSED),
             RSET=_GREETED,
             STARTTLS=NESTED_MAIL,
         ),
@@ -91,8 +112,31 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, State | Reply]]] = MappingProxy
             MAIL=NESTED_MAIL,
             RCPT=State.RECIPIENTS,
             DATA=State.MESSAGE,
+            BDAT=State.MESSAGE,
             RSET=_GREETED,
             STARTTLS=NESTED_MAIL,
+        ),
+        State.CHUNKS: _row(
+            State.CHUNKS,
+            HELO=_GREETED,
+            EHLO=_GREETED,
+            MAIL=NESTED_MAIL,
+            RCPT=CHUNKS_UNDER_WAY,
+            DATA=CHUNKS_UNDER_WAY,
+            BDAT=State.MESSAGE,
+            RSET=_GREETED,
+            STARTTLS=NESTED_MAIL,
+        ),
+        State.REFUSED: _row(
+            State.REFUSED,
+            HELO=_GREETED,
+            EHLO=_GREETED,
+            MAIL=State.SENDER,
+            RCPT=MAIL_FIRST,
+            DATA=MAIL_FIRST,
+            BDAT=State.REFUSED,
+            RSET=_GREETED,
+            STARTTLS=State.CONNECTED,
         ),
     }
 )
@@ -105,9 +149,14 @@ def mermaid() -> str:
     for state, row in TRANSITIONS.items():
         moves: dict[State, list[str]] = {}
         for verb, target in row.items():
-            if isinstance(target, State) and verb not in (b"NOOP", b"VRFY", b"HELP"):
+            if isinstance(target, Dropped) and target.state is not state:
+                moves.setdefault(target.state, []).append(f"{verb.decode()} refused")
+            elif isinstance(target, State) and verb not in (b"NOOP", b"VRFY", b"HELP"):
                 moves.setdefault(target, []).append(verb.decode())
         lines += [f"    {names[state]} --> {names[target]}: {', '.join(verbs)}" for target, verbs in moves.items()]
-    lines.append(f"    {names[State.MESSAGE]} --> {names[State.GREETED]}: CRLF . CRLF")
+    message = names[State.MESSAGE]
+    lines.append(f"    {message} --> {names[State.GREETED]}: CRLF . CRLF, end of the LAST chunk")
+    lines.append(f"    {message} --> {names[State.CHUNKS]}: end of another chunk")
+    lines.append(f"    {message} --> {names[State.REFUSED]}: end of a refused chunk")
     lines.append(f"    {names[State.CLOSED]} --> [*]: 221")
     return "\n".join(lines)

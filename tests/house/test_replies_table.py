@@ -46,7 +46,7 @@ def test_the_enhanced_status_goes_with_the_code(reply: Reply) -> None:
 
 @every_reply
 def test_who_hears_421_or_221_is_cut_off(reply: Reply) -> None:
-    assert reply.closes is (reply.code in (221, 421))
+    assert reply.closes is (reply.code in (221, 421) or reply is replies.CHUNK_LOST)
 
 
 @every_reply

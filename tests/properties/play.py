@@ -47,7 +47,7 @@ def read_data(parser: Parser, portions: Sequence[bytes]) -> Played:
             said = parser.next_data()
             if said is None:
                 break
-            if said is DataEnd.END:
+            if isinstance(said, DataEnd):
                 played.ended = True
                 fed = b"".join(portions[: number + 1])
                 played.rest = fed[len(fed) - parser.pending :] + b"".join(portions[number + 1 :])

@@ -32,11 +32,17 @@ def new_session() -> Driver:
 
 @dataclass
 class Model:
-    """What RFC 5321 says about the state, in a few variables. Each method gives the code of the reply."""
+    """What RFC 5321 and RFC 3030 say about the state, in a few variables. Each method gives the code of the reply.
+
+    `octets` are those of the chunks that have come, None where none has; `refused` is the code that further chunks of a
+    refused message get.
+    """
 
     greeting: str = ""
     has_sender: bool = False
     recipients: int = 0
+    octets: int | None = None
+    refused: int = 0
     errors: int = 0
     stored: int = 0
     closed: bool = False
@@ -49,10 +55,11 @@ class Model:
         return 421
 
     def reset(self) -> None:
-        self.has_sender, self.recipients = False, 0
+        self.has_sender, self.recipients, self.octets = False, 0, None
 
     def hello(self, verb: str) -> int:
         self.reset()
+        self.refused = 0
         self.greeting = verb
         return 250
 
@@ -62,13 +69,14 @@ class Model:
         if refusal:
             return self.error(refusal) if is_error else refusal
         self.has_sender = True
+        self.refused = 0
         return 250
 
     def mail_too_big(self) -> int:
         return self.mail(552, is_error=False) if self.greeting == "EHLO" else self.mail(555)
 
     def rcpt(self, *, exists: bool) -> int:
-        if not self.has_sender:
+        if not self.has_sender or self.octets is not None:
             return self.error(503)
         if self.recipients == RECIPIENTS:
             return 452
@@ -78,15 +86,37 @@ class Model:
         return 250
 
     def rcpt_malformed(self) -> int:
-        return self.error(501 if self.has_sender else 503)
+        return self.error(501 if self.has_sender and self.octets is None else 503)
 
     def data(self) -> int:
-        if not self.has_sender:
+        if not self.has_sender or self.octets is not None:
             return self.error(503)
         return 354 if self.recipients else self.error(554)
 
     def data_with_argument(self) -> int:
-        return self.error(501) if self.recipients else self.data()
+        return self.error(501) if self.recipients and self.octets is None else self.data()
+
+    def chunk(self, octets: int, *, is_last: bool = False, is_sound: bool = True) -> int:
+        if self.refused:
+            return self.refuse_chunk(self.refused, is_last=is_last)
+        wrong = (
+            (503 if not self.has_sender else 0)
+            or (554 if not self.recipients else 0)
+            or (502 if self.greeting == "HELO" else 0)
+            or (501 if not is_sound else 0)
+        )
+        if wrong:
+            self.refuse_chunk(wrong, is_last=is_last)
+            return self.error(wrong)
+        self.octets = (self.octets or 0) + octets
+        if self.octets > MESSAGE_SIZE:
+            return self.refuse_chunk(552, is_last=is_last)
+        return self.message(too_big=False) if is_last else 250
+
+    def refuse_chunk(self, code: int, *, is_last: bool) -> int:
+        self.reset()
+        self.refused = code if self.greeting and not is_last else 0
+        return code
 
     def message(self, *, too_big: bool) -> int:
         self.reset()
@@ -95,7 +125,12 @@ class Model:
 
     def rset(self) -> int:
         self.reset()
+        self.refused = 0
         return 250
+
+    def lost_chunk(self) -> int:
+        code = self.error(501)
+        return self.leave(code)
 
     def leave(self, code: int) -> int:
         self.closed = True
@@ -116,6 +151,17 @@ COMMANDS: Final[Mapping[str, Callable[[Model], int]]] = {
     "RCPT TO:<>": Model.rcpt_malformed,
     "DATA": Model.data,
     "DATA x": Model.data_with_argument,
+    # The CRLF behind the line is the end of the chunk.
+    "BDAT 2\r\n": lambda model: model.chunk(2),
+    "BDAT 8\r\nQUIT\r\n": lambda model: model.chunk(8),
+    "BDAT 6 LAST\r\n\r\n..": lambda model: model.chunk(6, is_last=True),
+    "BDAT 2 LAST\r\n": lambda model: model.chunk(2, is_last=True),
+    "BDAT 2 FIRST\r\n": lambda model: model.chunk(2, is_sound=False),
+    "BDAT 102\r\n" + "RSET\r\n" * 16 + "RSET": lambda model: model.chunk(102),
+    f"BDAT {MESSAGE_SIZE + 2} LAST\r\n" + "x" * MESSAGE_SIZE: lambda model: model.chunk(MESSAGE_SIZE + 2, is_last=True),
+    "BDAT LAST": lambda model: model.lost_chunk(),
+    "BDAT 18446744073709551616": lambda model: model.lost_chunk(),
+    "BDAT 5\0": lambda model: model.lost_chunk(),
     "RSET": Model.rset,
     "RSET x": lambda model: model.error(501),
     "NOOP": lambda _: 250,
@@ -139,6 +185,8 @@ STRETCHES: Final = [
     [RCPT] * 3,
     [MAIL, RCPT, "DATA"],
     [EHLO, MAIL, RCPT, RCPT, RCPT, "DATA"],
+    [EHLO, MAIL, RCPT, "BDAT 2\r\n"],
+    [EHLO, MAIL, RCPT, "BDAT 102\r\n" + "RSET\r\n" * 16 + "RSET"],
 ]
 stretches = st.sampled_from(STRETCHES) | st.sampled_from([*COMMANDS]).map(lambda line: [line])
 walks = st.lists(st.tuples(stretches, st.sampled_from(MESSAGES)), max_size=15).map(
@@ -210,6 +258,10 @@ SOUP: Final = [
         b"\t",
         b"\0",
         b"\xff",
+        b"BDAT 3 LAST\r\n",
+        b"BDAT 7\r\n",
+        b"BDAT 0\r\n",
+        b"BDAT ",
         b"<",
         b">",
         b'"',

@@ -1,9 +1,16 @@
-"""The arguments of commands; addresses are tested in test_address.py, parameters in test_extensions.py."""
+"""The arguments of commands; addresses are tested in test_address.py, parameters in test_extensions.py.
+
+The rows about BDAT are in tests/vectors/chunking.toml.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fastsmtp.smtp import replies
-from fastsmtp.smtp.commands import CommandError, parse_hello, parse_mail, parse_rcpt
+from fastsmtp.smtp.commands import CommandError, parse_bdat, parse_hello, parse_mail, parse_rcpt
 from fastsmtp.smtp.extensions import offers
 from fastsmtp.smtp.replies import Reply
 
@@ -20,6 +27,25 @@ def test_hello_refuses_the_rest(argument: bytes) -> None:
     with pytest.raises(CommandError) as caught:
         parse_hello(argument)
     assert caught.value.reply is replies.BAD_HELLO
+
+
+def bdat_rows() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = tomllib.loads((Path(__file__).parents[2] / "vectors" / "chunking.toml").read_text())[
+        "argument"
+    ]
+    return rows
+
+
+@pytest.mark.parametrize("row", bdat_rows(), ids=lambda row: row["text"] or "nothing")
+def test_bdat(row: dict[str, Any]) -> None:
+    argument = row["text"].encode("latin-1")
+    wrong = row.get("wrong")
+    if wrong == "size":
+        with pytest.raises(CommandError) as caught:
+            parse_bdat(argument)
+        assert caught.value.reply is replies.CHUNK_LOST
+    else:
+        assert parse_bdat(argument) == (row["size"], row.get("last", False) if wrong is None else None)
 
 
 def test_mail() -> None:

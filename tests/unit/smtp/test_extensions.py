@@ -22,6 +22,8 @@ def test_offers() -> None:
         "8BITMIME": "",
         "ENHANCEDSTATUSCODES": "",
         "SMTPUTF8": "",
+        "CHUNKING": "",
+        "BINARYMIME": "",
     }
 
 
@@ -34,6 +36,7 @@ def test_offers() -> None:
         (b" size=12345678901234567890", MailParameters(size=12_345_678_901_234_567_890)),
         (b" BODY=7bit", MailParameters(body="7BIT")),
         (b" Body=8BitMime", MailParameters(body="8BITMIME")),
+        (b" BODY=BinaryMIME", MailParameters(body="BINARYMIME")),
         (b" SMTPUTF8", MailParameters(smtputf8=True)),
         (b"  SMTPUTF8 \t BODY=8BITMIME  SIZE=1", MailParameters(1, "8BITMIME", smtputf8=True)),
     ],
@@ -59,7 +62,7 @@ def test_good_parameters(rest: bytes, parameters: MailParameters) -> None:
         b" SIZE=1 SIZE=1",
         b" BODY",
         b" BODY=",
-        b" BODY=BINARYMIME",
+        b" BODY=BINARY",
         b" SMTPUTF8=",
         b" SMTPUTF8=1",
         b" SMTPUTF8 smtputf8",
@@ -94,6 +97,13 @@ def test_a_parameter_counts_while_its_extension_is_on_offer(extension: str, rest
     with pytest.raises(ParameterError, match=r"^555 "):
         parse_mail_parameters(rest, offered)
     parse_mail_parameters(rest, {extension: ""})
+
+
+@pytest.mark.parametrize("missing", ["CHUNKING", "BINARYMIME"])
+def test_a_binary_body_needs_two_extensions(missing: str) -> None:
+    offered = {keyword: "" for keyword in OFFERED if keyword != missing}
+    with pytest.raises(ParameterError, match=r"^501 5\.5\.4 .*right is BODY=7BIT or BODY=8BITMIME$"):
+        parse_mail_parameters(b" BODY=BINARYMIME", offered)
 
 
 def test_no_parameter_is_permitted_on_rcpt() -> None:

@@ -14,14 +14,14 @@ def test_ehlo_lists_what_is_offered() -> None:
     options = SessionOptions("mx.example.test", message_size=1000)
     assert options.ehlo_reply.wire == (
         b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
-        b"250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n"
+        b"250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"
     )
     assert options.helo_reply.wire == b"250 mx.example.test\r\n"
 
 
 def test_starttls_is_offered_to_those_without_tls() -> None:
     options = SessionOptions("mx.example.test", starttls=True)
-    assert options.ehlo_reply.wire.endswith(b"250-SMTPUTF8\r\n250 STARTTLS\r\n")
+    assert options.ehlo_reply.wire.endswith(b"250-BINARYMIME\r\n250 STARTTLS\r\n")
     assert b"STARTTLS" not in options.tls_ehlo_reply.wire
     assert options.list_extensions(dict(options.extensions)) is options.ehlo_reply
     assert options.list_extensions(dict(options.tls_extensions)) is options.tls_ehlo_reply

@@ -5,15 +5,22 @@ from itertools import product
 import pytest
 from driver import MESSAGE, Driver
 
-from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.replies import MAIL_FIRST, Reply
 from fastsmtp.smtp.tls import TlsFacts
-from fastsmtp.smtp.transitions import TRANSITIONS, State, mermaid
+from fastsmtp.smtp.transitions import TRANSITIONS, Dropped, State, mermaid
 
 WAYS = {
     State.CONNECTED: [],
     State.GREETED: ["EHLO client.example"],
     State.SENDER: ["EHLO client.example", "MAIL FROM:<ann@example.org>"],
     State.RECIPIENTS: ["EHLO client.example", "MAIL FROM:<ann@example.org>", "RCPT TO:<alice@example.test>"],
+    State.CHUNKS: [
+        "EHLO client.example",
+        "MAIL FROM:<ann@example.org>",
+        "RCPT TO:<alice@example.test>",
+        "BDAT 3\r\nx",
+    ],
+    State.REFUSED: ["EHLO client.example", "BDAT 3\r\nx"],
 }
 GOOD = {
     b"HELO": "HELO client.example",
@@ -21,6 +28,7 @@ GOOD = {
     b"MAIL": "MAIL FROM:<ben@example.org>",
     b"RCPT": "RCPT TO:<bob@example.test>",
     b"VRFY": "VRFY bob",
+    b"BDAT": "BDAT 4\r\nno",
 }
 ALL_VERBS = sorted(set().union(*TRANSITIONS.values()))
 
@@ -45,7 +53,14 @@ def test_a_session_obeys_the_table(state: State, verb: bytes) -> None:
     transaction = driver.session.transaction
     said = driver.say(GOOD.get(verb, verb.decode()))
     target = TRANSITIONS[state][verb]
-    if isinstance(target, Reply):
+    if isinstance(target, Dropped):
+        assert said == str(target.reply)
+        assert driver.session.state is target.state
+        assert driver.session.transaction is None
+    elif verb == b"BDAT":
+        assert said == (str(MAIL_FIRST) if state is State.REFUSED else "250 2.0.0 4 octets received")
+        assert driver.session.state is (State.REFUSED if state is State.REFUSED else State.CHUNKS)
+    elif isinstance(target, Reply):
         assert said == str(target)
         assert driver.session.state is (State.CLOSED if target.closes else state)
     else:
@@ -53,8 +68,17 @@ def test_a_session_obeys_the_table(state: State, verb: bytes) -> None:
         if verb == b"STARTTLS":
             driver.secure(TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", 128))
         assert driver.session.state is target
-    if driver.session.state is state and verb not in (b"RSET", b"HELO", b"EHLO"):
+    if driver.session.state is state and verb not in (b"RSET", b"HELO", b"EHLO", b"BDAT"):
         assert driver.session.transaction is transaction
+
+
+def test_a_chunk_is_message_until_its_end() -> None:
+    for state in (State.RECIPIENTS, State.CHUNKS):
+        driver = at(state)
+        assert driver.say("BDAT 100 LAST") == ""
+        assert driver.session.state is TRANSITIONS[state][b"BDAT"] is State.MESSAGE
+        for verb in ALL_VERBS[:3]:
+            assert driver.say(GOOD.get(verb, verb.decode())) == ""
 
 
 @pytest.mark.parametrize("state", list(TRANSITIONS))
@@ -82,7 +106,9 @@ def test_in_the_message_nothing_is_a_command() -> None:
 def test_mermaid() -> None:
     lines = mermaid().splitlines()
     assert lines[0] == "stateDiagram-v2"
-    assert "    recipients --> message: DATA" in lines
+    assert "    recipients --> message: DATA, BDAT" in lines
     assert "    sender --> recipients: RCPT" in lines
     assert "    connected --> greeted: HELO, EHLO" in lines
+    assert "    chunks --> message: BDAT" in lines
+    assert "    sender --> refused: BDAT refused" in lines
     assert len(lines) == len(set(lines))
