@@ -11,7 +11,8 @@ import pytest
 from certificates import NAME, as_toml, authority, certificate, client_context, write
 from cryptography.x509 import load_der_x509_certificate
 from integration.clients import trace
-from integration.clients.senders import Mail, missing, run, with_swaks
+from integration.clients.postfix import running_postfix, why_not
+from integration.clients.senders import Mail, missing, require, run, with_swaks
 from integration.clients.tls import EHLO, ENVELOPE, MESSAGE, PlainClient, TlsClient, tls_server
 from integration.server import DEADLINE_S, ServerProcess, make_site, running_server, serve_command, wait_until
 
@@ -70,6 +71,38 @@ def test_curl(server: ServerProcess, trusted: str, tmp_path: Path, version: str)
 def test_swaks(server: ServerProcess, tmp_path: Path) -> None:
     with_swaks((server.host, server.port), Mail(CONTENT), tmp_path, "--tls")
     assert newest(server).protocol == "ESMTPS"
+
+
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_a_postfix_that_insists(server: ServerProcess) -> None:
+    before = len(server.messages(ALICE))
+    ours = authority().cert_pem.bytes().decode()
+    with running_postfix((server.host, server.port), "encrypt", ours) as postfix:
+        postfix.submit(Mail(CONTENT))
+        wait_until(lambda: len(server.messages(ALICE)) == before + 1, "Postfix has delivered")
+        wait_until(lambda: "status=sent" in postfix.log(), "Postfix has logged it")
+        assert f"Trusted TLS connection established to {server.host}" in postfix.log(), postfix.log()
+    assert (newest(server).name, newest(server).protocol) == ("postfix.example.org", "ESMTPS")
+    assert newest(server).version == "TLSv1.3"
+
+
+@pytest.mark.skipif(bool(missing("posttls-finger", "postfix")), reason=missing("posttls-finger", "postfix"))
+@pytest.mark.parametrize(("level", "verdict"), [("encrypt", "Trusted"), ("secure", "Verified")])
+def test_posttls_finger(server: ServerProcess, trusted: str, level: str, verdict: str) -> None:
+    said = run(
+        require("posttls-finger"),
+        "-c",
+        "-l",
+        level,
+        "-F",
+        trusted,
+        "-L",
+        "summary",
+        f"[{server.host}]:{server.port}",
+        NAME,
+    )
+    assert f"{verdict} TLS connection established to {server.host}" in said
+    assert "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)" in said
 
 
 def test_internationalized_mail_has_its_own_word(server: ServerProcess) -> None:

@@ -29,7 +29,9 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 relayhost = [{host}]:{port}
 default_transport = smtp
-smtp_tls_security_level = none
+smtp_tls_security_level = {tls}
+smtp_tls_CAfile = {authority}
+smtp_tls_loglevel = 1
 smtp_host_lookup = native
 smtputf8_enable = yes
 smtputf8_autodetect_classes = all
@@ -44,6 +46,7 @@ rewrite   unix       - - n - - trivial-rewrite
 bounce    unix       - - n - 0 bounce
 defer     unix       - - n - 0 bounce
 trace     unix       - - n - 0 bounce
+tlsmgr    unix       - - n 1000? 1 tlsmgr
 proxymap  unix       - - n - - proxymap
 smtp      unix       - - n - - smtp
 error     unix       - - n - - error
@@ -63,6 +66,10 @@ class Postfix:
         content = mail.content.replace(b"\r\n", b"\n")
         self._run("sendmail", "-C", self._configuration, "-i", "-f", mail.sender, *mail.recipients, stdin=content)
 
+    def log(self) -> str:
+        """What it has logged so far."""
+        return (Path(self._configuration).parent / "log").read_text()
+
     def control(self, command: str) -> None:
         self._run("postfix", "-c", self._configuration, command)
 
@@ -79,8 +86,11 @@ def why_not() -> str:
 
 
 @contextmanager
-def running_postfix(relayhost: tuple[str, int]) -> Iterator[Postfix]:
-    """Start a Postfix that relays to this address, and stop it at the end."""
+def running_postfix(relayhost: tuple[str, int], tls: str = "none", authority: str = "") -> Iterator[Postfix]:
+    """Start a Postfix that relays to this address, and stop it at the end.
+
+    `tls` is its `smtp_tls_security_level`, `authority` the certificate that it trusts, as PEM.
+    """
     # Its daemons run as another user, who cannot go through pytest's own folders.
     with tempfile.TemporaryDirectory(prefix="postfix-") as name:
         folder = Path(name)
@@ -90,7 +100,10 @@ def running_postfix(relayhost: tuple[str, int]) -> Iterator[Postfix]:
             (folder / part).mkdir()
         os.chown(folder / "data", owner.pw_uid, -1)
         host, port = relayhost
-        (folder / "etc" / "main.cf").write_text(_MAIN.format(folder=folder, host=host, port=port))
+        (folder / "etc" / "authority.pem").write_text(authority)
+        trusted = folder / "etc" / "authority.pem" if authority else ""
+        main = _MAIN.format(folder=folder, host=host, port=port, tls=tls, authority=trusted)
+        (folder / "etc" / "main.cf").write_text(main)
         (folder / "etc" / "master.cf").write_text(_MASTER)
         postfix = Postfix(folder / "etc")
         postfix.control("start")
