@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import trustme
+from cryptography.x509 import DNSName, SubjectAlternativeName, load_der_x509_certificate
 
 from fastsmtp.config.tls import CertificateFiles, TlsSettings
 
@@ -52,6 +53,14 @@ def as_settings(*files: CertificateFiles, **more: object) -> TlsSettings:
 def as_toml(files: CertificateFiles) -> dict[str, str]:
     """An item of `tls.certificates`."""
     return {"certificate": str(files.certificate), "key": str(files.key)}
+
+
+def shown_names(tls: ssl.SSLObject | ssl.SSLSocket) -> set[str]:
+    """The names in the certificate that a client was shown."""
+    der = tls.getpeercert(binary_form=True)
+    assert der is not None
+    extension = load_der_x509_certificate(der).extensions.get_extension_for_class(SubjectAlternativeName)
+    return set(extension.value.get_values_for_type(DNSName))
 
 
 def client_context(maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:

@@ -5,7 +5,6 @@ No task is made here for what can be answered now. One future (or, for a corouti
 
 import asyncio
 import logging
-import ssl
 import termios
 from array import array
 from collections.abc import Awaitable
@@ -19,6 +18,7 @@ from fastsmtp.server.pace import Pace
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import READING_TIME
 from fastsmtp.server.tls.handshake import Handshake
+from fastsmtp.server.tls.layer import Endpoint
 from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.server.tls.transport import TlsTransport
 from fastsmtp.smtp.effects import Answer, Ask, Stage, StartTls
@@ -215,7 +215,7 @@ class ConnectionProtocol(asyncio.Protocol):
 
     # --- TLS ---------------------------------------------------------------------------------------------------------
 
-    def secured(self, tls: ssl.SSLObject) -> None:
+    def secured(self, tls: Endpoint) -> None:
         """The handshake is complete: the dialogue begins, or begins anew."""
         handshake, offer = self._handshake, self._service.tls
         if handshake is None or offer is None:

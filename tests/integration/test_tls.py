@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from certificates import NAME, as_toml, authority, certificate, client_context, write
-from cryptography.x509 import load_der_x509_certificate
+import trustme
+from certificates import NAME, as_toml, authority, certificate, client_context, shown_names, write
+from cryptography.x509 import load_pem_x509_certificate
 from integration.clients import trace
 from integration.clients.postfix import running_postfix, why_not
 from integration.clients.senders import Mail, missing, require, run, with_swaks
@@ -122,8 +123,8 @@ def test_what_is_known_of_it(server: ServerProcess) -> None:
     assert server.metric("fastsmtp_tls_handshakes_total", result="completed", version="TLSv1.2") == before + 1
     assert server.metric("fastsmtp_tls_handshake_seconds_count", version="TLSv1.2") == timed + 1
     expires = server.metric("fastsmtp_tls_certificate_expiry_seconds")
-    leaf = certificate().cert_chain_pems[0].bytes()
-    assert expires == ssl.cert_time_to_seconds(_not_after(leaf))
+    leaf = load_pem_x509_certificate(certificate().cert_chain_pems[0].bytes())
+    assert expires == leaf.not_valid_after_utc.timestamp()
     wait_until(lambda: any(line["id"] == stored_as for line in server.log_lines("transaction")))
     [line] = [line for line in server.log_lines("transaction") if line["id"] == stored_as]
     assert agreed is not None
@@ -134,12 +135,6 @@ def test_what_is_known_of_it(server: ServerProcess) -> None:
         "server_name": NAME,
     }
     assert newest(server).cipher == line["tls"]["cipher"]
-
-
-def _not_after(pem: bytes) -> str:
-    from cryptography.x509 import load_pem_x509_certificate
-
-    return load_pem_x509_certificate(pem).not_valid_after_utc.strftime("%b %d %H:%M:%S %Y GMT")
 
 
 WITNESS: Final = """
@@ -167,6 +162,25 @@ def test_plugins_are_told(tmp_path: Path) -> None:
         wait_until(lambda: bool(server.log_lines("transaction")))
         [line] = server.log_lines("transaction")
         assert [result["evidence"] for result in line["results"]] == ["plain", f"TLSv1.3 {NAME}"]
+
+
+def test_a_client_shows_who_it_is(tmp_path: Path, trusted: str) -> None:
+    """Whoever signed it, or nobody: it is served, and known."""
+    settings = {"tls.client_certificates": "request", "tls.client_authorities": trusted}
+    known, unknown = authority(), trustme.CA()
+    with tls_server(tmp_path, settings) as server:
+        ids = []
+        for signed_by in (known, unknown, None):
+            context = client_context()
+            if signed_by is not None:
+                signed_by.issue_cert("client.example", key_type=trustme.KeyType.ECDSA).configure_cert(context)
+            with TlsClient(server, context) as client:
+                ids.append(client.deliver().removeprefix("250 2.0.0 stored as "))
+        wait_until(lambda: len(server.log_lines("transaction")) == len(ids))
+        lines = {line["id"]: line["tls"].get("client") for line in server.log_lines("transaction")}
+        shown = [lines[transaction] for transaction in ids]
+        assert [client and client["verified"] for client in shown] == [True, False, None]
+        assert server.metric("fastsmtp_tls_handshakes_total", result="failed") == 0
 
 
 # --- what is spoken, and what is not ---------------------------------------------------------------------------------
@@ -256,17 +270,8 @@ def shown_to(server: ServerProcess, name: str | None) -> set[str]:
     context = client_context()
     context.check_hostname = False
     with TlsClient(server, context, name) as client:
-        der = client.secured.getpeercert(binary_form=True)
-        assert der is not None
         client.deliver()
-    return set(_names(der))
-
-
-def _names(der: bytes) -> list[str]:
-    from cryptography.x509 import DNSName, SubjectAlternativeName
-
-    extension = load_der_x509_certificate(der).extensions.get_extension_for_class(SubjectAlternativeName)
-    return extension.value.get_values_for_type(DNSName)
+        return shown_names(client.secured)
 
 
 def test_certificates_by_name_and_new_ones_while_it_runs(tmp_path: Path) -> None:

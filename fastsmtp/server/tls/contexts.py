@@ -1,6 +1,5 @@
 """Contexts for OpenSSL: what is spoken, and which certificate a client gets to see."""
 
-import re
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from fastsmtp.config.tls import TlsSettings
 from fastsmtp.errors import ConfigurationError
 from fastsmtp.server.tls.certificates import Certificate
-from fastsmtp.server.tls.layer import TlsObject
+from fastsmtp.server.tls.layer import Context, TlsObject
+from fastsmtp.server.tls.names import ByName, host_name
 
 if TYPE_CHECKING:
     from _typeshed import Unused
@@ -21,40 +21,34 @@ DEFAULT_CIPHERS: Final = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNU
 a sender falls back who has nothing else."""
 
 _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-_is_host_name = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z").match
 
 
-def make_context(settings: TlsSettings, certificates: Sequence[Certificate]) -> ssl.SSLContext:
+def make_context(settings: TlsSettings, certificates: Sequence[Certificate]) -> Context:
     """The context of one listener; others do not share it, nor its tickets. `certificates` are those of `settings`.
 
     Raises ConfigurationError for what OpenSSL does not take.
     """
-    groups: dict[frozenset[str], list[Certificate]] = {}
-    for certificate in certificates:
-        groups.setdefault(certificate.names, []).append(certificate)  # the same names: RSA for some, EC for others
-    contexts = [_context(settings, group) for group in groups.values()]
-    by_name: dict[str, ssl.SSLContext] = {}
-    for names, context in zip(groups, contexts, strict=True):
-        for name in names:
-            by_name.setdefault(name, context)
-    contexts[0].sni_callback = _Chooser(by_name)
-    return contexts[0]
+    contexts = ByName(certificates, lambda group: _context(settings, group))
+    if settings.client_certificates == "request":
+        from fastsmtp.server.tls.asking import AskingContext
+
+        return AskingContext(settings, certificates, settings.ciphers or DEFAULT_CIPHERS)
+    contexts.first.sni_callback = _Chooser(contexts)
+    return contexts.first
 
 
 class _Chooser:
     """Gives a client the certificate for the name that it asks for (RFC 6066 section 3)."""
 
-    def __init__(self, by_name: Mapping[str, ssl.SSLContext]) -> None:
-        self._by_name = by_name
+    def __init__(self, contexts: ByName[ssl.SSLContext]) -> None:
+        self._contexts = contexts
 
     def __call__(self, tls: ssl.SSLObject, asked: str | None, _context: "Unused") -> None:
         # A name that nobody can have, or none of ours, gets the first certificate: most senders do not look at it.
-        if asked is None or len(asked) > 255 or not _is_host_name(asked):
-            return
-        name = asked.lower().rstrip(".")
+        name = host_name(asked or "")
         if isinstance(tls, TlsObject):
             tls.asked_name = name
-        context = self._by_name.get(name) or self._by_name.get(f"*.{name.partition('.')[2]}")
+        context = self._contexts.get(name)
         if context is not None:
             tls.context = context
 

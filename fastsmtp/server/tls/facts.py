@@ -2,9 +2,10 @@
 
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
-from fastsmtp.server.tls.layer import TlsObject
+from fastsmtp.server.tls.layer import Endpoint
 from fastsmtp.smtp.tls import TlsFacts
 
 __all__ = ["iana_name", "tls_facts"]
@@ -27,21 +28,23 @@ _CIPHERS: Final[Mapping[str, str]] = {
 }
 
 
-def tls_facts(tls: ssl.SSLObject) -> TlsFacts:
+def tls_facts(tls: Endpoint) -> TlsFacts:
     """The facts of a connection whose handshake is complete."""
     agreed = tls.cipher()
     if agreed is None:
         raise RuntimeError("the handshake is not complete")
     name, _, bits = agreed
+    shown = getattr(tls, "client_certificate", None)  # only who asks has one
     return TlsFacts(
         version=tls.version() or "",
-        cipher=iana_name(name, tls.context),
+        cipher=iana_name(name),
         bits=bits,
-        server_name=tls.asked_name if isinstance(tls, TlsObject) else "",
+        server_name=getattr(tls, "asked_name", ""),
+        client_certificate=shown() if shown is not None else None,
     )
 
 
-def iana_name(name: str, context: ssl.SSLContext) -> str:
+def iana_name(name: str) -> str:
     """IANA's name for a suite that OpenSSL calls `name`, or its number as in RFC 8314 section 4.3."""
     if name.startswith("TLS_"):
         return name
@@ -49,5 +52,12 @@ def iana_name(name: str, context: ssl.SSLContext) -> str:
         cipher = _CIPHERS.get(name.removeprefix(ours)) if name.startswith(ours) else None
         if cipher is not None:
             return theirs + cipher
-    numbers = {cipher["name"]: cipher["id"] for cipher in context.get_ciphers()}
-    return f"0x{numbers.get(name, 0) & 0xFFFF:04X}"
+    return f"0x{_numbers().get(name, 0) & 0xFFFF:04X}"
+
+
+@cache
+def _numbers() -> dict[str, int]:
+    """The numbers of all suites that OpenSSL knows, by its own names."""
+    everything = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    everything.set_ciphers("ALL:COMPLEMENTOFALL")
+    return {cipher["name"]: cipher["id"] for cipher in everything.get_ciphers()}

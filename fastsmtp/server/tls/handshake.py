@@ -1,12 +1,12 @@
 """One handshake, from its first byte to how it ended: metrics, and a line in the log that somebody can learn from."""
 
 import logging
-import ssl
 from collections.abc import Sequence
 from typing import Final
 
 from fastsmtp.ports import Clock
 from fastsmtp.server.tls.facts import tls_facts
+from fastsmtp.server.tls.layer import Endpoint
 from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection
 from fastsmtp.stats import Stats
@@ -65,7 +65,7 @@ class Handshake:
         self._clock = clock
         self._begun_ns = clock.monotonic_ns()
 
-    def completed(self, tls: ssl.SSLObject) -> TlsFacts:
+    def completed(self, tls: Endpoint) -> TlsFacts:
         """It is complete: the facts."""
         facts = tls_facts(tls)
         self._stats.cells[self._stats.completed[facts.version]] += 1

@@ -12,15 +12,39 @@ Everything that goes wrong is an `ssl.SSLError`; what the client is to be told a
 
 import ssl
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
-__all__ = ["PIECE_BYTES", "TlsLayer", "TlsObject"]
+__all__ = ["PIECE_BYTES", "Context", "Endpoint", "TlsLayer", "TlsObject"]
 
 PIECE_BYTES: Final = 16_384
 """The most plain text in one record, and so the longest piece (RFC 8446 section 5.1)."""
 
 # OpenSSL's buffers never shrink, so they are never given more than this at once, whatever the network gave.
 _PORTION_BYTES: Final = 2 * PIECE_BYTES
+
+
+class Endpoint(Protocol):
+    """One end of a connection, as `ssl.SSLObject` is one."""
+
+    def do_handshake(self) -> None: ...
+
+    def read(self, len: int = ..., /) -> bytes: ...  # noqa: A002 - as `ssl` has it
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int: ...
+
+    def unwrap(self) -> None: ...
+
+    def pending(self) -> int: ...
+
+    def version(self) -> str | None: ...
+
+    def cipher(self) -> tuple[str, str, int] | None: ...
+
+
+class Context(Protocol):
+    """What makes one, as `ssl.SSLContext` does."""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, server_side: bool = ...) -> Endpoint: ...
 
 
 class TlsObject(ssl.SSLObject):
@@ -37,7 +61,7 @@ class TlsLayer:
 
     __slots__ = ("_held", "_incoming", "_outgoing", "_position", "object")
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: Context) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self.object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)

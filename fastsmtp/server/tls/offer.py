@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from fastsmtp.ports import Clock
 from fastsmtp.server.tls.certificates import Certificate, read_certificates
 from fastsmtp.server.tls.contexts import make_context
 from fastsmtp.server.tls.handshake import Handshake, TlsStats
+from fastsmtp.server.tls.layer import Context
 from fastsmtp.smtp.transaction import Connection
 
 __all__ = ["Credentials", "TlsOffer"]
@@ -31,7 +31,7 @@ class TlsOffer:
     `is_implicit`: the connection begins with the handshake (RFC 8314 section 3), else with STARTTLS.
     """
 
-    context: ssl.SSLContext
+    context: Context
     is_implicit: bool
     handshake_s: float
     stats: TlsStats
@@ -89,7 +89,7 @@ class Credentials:
         self._tell(certificates)
         return True
 
-    def _make(self) -> tuple[list[Certificate], list[ssl.SSLContext]]:
+    def _make(self) -> tuple[list[Certificate], list[Context]]:
         certificates = read_certificates(self._settings)
         return certificates, [make_context(self._settings, certificates) for _ in self._offers]
 

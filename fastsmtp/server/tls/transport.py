@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from typing import Any, Protocol
 
-from fastsmtp.server.tls.layer import PIECE_BYTES, TlsLayer
+from fastsmtp.server.tls.layer import PIECE_BYTES, Context, Endpoint, TlsLayer
 
 __all__ = ["Secured", "TlsTransport"]
 
@@ -16,7 +16,7 @@ __all__ = ["Secured", "TlsTransport"]
 class Secured(Protocol):
     """Who speaks through a TlsTransport: an `asyncio.Protocol` that also hears of the handshake."""
 
-    def secured(self, tls: ssl.SSLObject) -> None:
+    def secured(self, tls: Endpoint) -> None:
         """The handshake is complete."""
         ...
 
@@ -55,7 +55,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     )
 
     def __init__(
-        self, transport: asyncio.Transport, context: ssl.SSLContext, owner: Secured, loop: asyncio.AbstractEventLoop
+        self, transport: asyncio.Transport, context: Context, owner: Secured, loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__()
         self._transport = transport

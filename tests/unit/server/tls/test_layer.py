@@ -25,7 +25,9 @@ BYTE_BY_BYTE: Sequence[int] = ()
 def server_context() -> ssl.SSLContext:
     with TemporaryDirectory() as folder:
         chosen = as_settings(write(Path(folder), certificate()))
-        return make_context(chosen, read_certificates(chosen))
+        context = make_context(chosen, read_certificates(chosen))
+    assert isinstance(context, ssl.SSLContext)
+    return context
 
 
 def cut(data: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
@@ -182,6 +184,7 @@ def test_who_does_not_speak_tls(said: bytes) -> None:
 
 def test_renegotiation_is_refused() -> None:
     layer, client = connected(ssl.TLSVersion.TLSv1_2)
+    assert isinstance(layer.object, ssl.SSLObject)
     assert layer.object.context.options & ssl.OP_NO_RENEGOTIATION
     assert layer.object.compression() is None
     assert client.object.compression() is None

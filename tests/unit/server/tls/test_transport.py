@@ -8,6 +8,7 @@ import pytest
 from certificates import TlsClient, client_context
 from unit.server.tls.test_layer import every_version, server_context
 
+from fastsmtp.server.tls.layer import Endpoint
 from fastsmtp.server.tls.transport import TlsTransport
 
 
@@ -52,7 +53,7 @@ class Owner:
         self.on_data: Callable[[], None] = lambda: None
         self.on_secured: Callable[[], None] = lambda: None
 
-    def secured(self, tls: ssl.SSLObject) -> None:
+    def secured(self, tls: Endpoint) -> None:
         self.heard.append(tls.version())
         self.on_secured()
 
