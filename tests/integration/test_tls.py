@@ -164,6 +164,59 @@ def test_plugins_are_told(tmp_path: Path) -> None:
         assert [result["evidence"] for result in line["results"]] == ["plain", f"TLSv1.3 {NAME}"]
 
 
+SUBMISSIONS: Final = """
+[[listener]]
+name = "submissions"
+address = "127.0.0.1:0"
+tls = "implicit"
+
+[[listener]]
+name = "plain"
+address = "127.0.0.1:0"
+tls = "off"
+"""
+
+
+def test_listeners_with_tls_of_their_own(tmp_path: Path) -> None:
+    """From the start (RFC 8314), by STARTTLS, not at all; and no ticket of one is good at another."""
+    settings = {"listen.smtp": ["127.0.0.1:0"], "tls.certificates": [as_toml(write(tmp_path, certificate()))]}
+    context = client_context(ssl.TLSVersion.TLSv1_2)
+    with running_server(tmp_path / "site", settings, plugins=SUBMISSIONS) as server:
+        with context.wrap_socket(server.connect("submissions"), server_hostname=NAME) as secured:
+            session = secured.session
+            with smtplib.SMTP() as client:
+                client.sock = secured
+                assert client.getreply()[0] == 220
+                assert "starttls" not in client.ehlo()[1].decode().lower()
+                assert client.docmd("STARTTLS")[0] == 503
+                assert client.sendmail("ann@example.org", [ALICE], CONTENT) == {}
+        assert newest(server).protocol == "ESMTPS"
+        with context.wrap_socket(server.connect("submissions"), server_hostname=NAME, session=session) as again:
+            assert again.recv(4) == b"220 "
+            assert again.session_reused
+        with PlainClient(server) as client_at_25:
+            client_at_25.say(EHLO)
+            client_at_25.say(b"STARTTLS\r\n")
+            other = context.wrap_socket(client_at_25.socket, server_hostname=NAME, session=session)
+            assert not other.session_reused
+            other.close()
+        with server.connect("plain") as plain:
+            plain.sendall(EHLO + b"STARTTLS\r\nQUIT\r\n")
+            said = plain.makefile("rb").read()
+            assert b"\r\n502 " in said
+            assert b"250 STARTTLS" not in said
+
+
+def test_plain_text_where_tls_is_spoken_from_the_start(tmp_path: Path) -> None:
+    settings = {"listen.smtp": ["127.0.0.1:0"], "tls.certificates": [as_toml(write(tmp_path, certificate()))]}
+    with running_server(tmp_path / "site", settings, plugins=SUBMISSIONS) as server:
+        with server.connect("submissions") as client:
+            client.sendall(EHLO + ENVELOPE + MESSAGE)
+            assert client.recv(65_536)[:1] in (b"", b"\x15")  # an alert at most, and no word of SMTP
+        wait_until(lambda: server.metric("fastsmtp_connections") == 0)
+        assert server.messages(ALICE) == []
+
+
 def test_a_client_shows_who_it_is(tmp_path: Path, trusted: str) -> None:
     """Whoever signed it, or nobody: it is served, and known."""
     settings = {"tls.client_certificates": "request", "tls.client_authorities": trusted}
