@@ -227,6 +227,7 @@ def transaction_line(transaction: Transaction, *, time: float, duration_ns: int)
         "id": transaction.id,
         "listener": connection.listener,
         "remote": connection.remote_address,
+        "proxy": connection.proxy_address or None,
         "helo": connection.hello_name,
         "tls": _tls(connection.tls),
         "sender": str(transaction.sender),
@@ -248,6 +249,7 @@ def connection_line(connection: Connection, *, time: float) -> dict[str, Any]:
         "id": connection.id,
         "listener": connection.listener,
         "remote": connection.remote_address,
+        "proxy": connection.proxy_address or None,
         "helo": connection.hello_name,
         "results": _results(*connection.results),
     }

@@ -36,8 +36,8 @@ from fastsmtp.stats import Stats
 class Transport(asyncio.Transport):
     """Keeps every single write apart."""
 
-    def __init__(self, socket: socket.socket | None = None) -> None:
-        super().__init__({"peername": ("192.0.2.1", 4711), "sockname": ("192.0.2.2", 25), "socket": socket})
+    def __init__(self, socket: socket.socket | None = None, peer: tuple[str, int] | str = ("192.0.2.1", 4711)) -> None:
+        super().__init__({"peername": peer, "sockname": ("192.0.2.2", 25), "socket": socket})
         self.writes: list[bytes] = []
         self.calls: list[str] = []
 
@@ -59,6 +59,9 @@ class Transport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         assert isinstance(protocol, asyncio.Protocol)
         self.protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self.protocol
 
 
 class Store:

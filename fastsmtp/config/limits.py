@@ -73,6 +73,9 @@ class TimeoutSettings(Table):
     connection: Duration = default(
         "2h", "For the whole connection; a message that is arriving then may be finished.", gt=0
     )
+    proxy_header: Duration = default(
+        "10s", "For the PROXY header of a listed proxy, which sends it at once; then the connection is closed.", gt=0
+    )
     drain: Duration = default("30s", "For open connections to end after SIGTERM; then they are closed with 421.", ge=0)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, Strict
 
+from fastsmtp.config.networks import Networks
 from fastsmtp.config.places import DoorAddress, SocketAddress
 from fastsmtp.config.table import Table, default
 from fastsmtp.config.units import Spelling
@@ -59,6 +60,11 @@ class ListenerEntry(Table):
         "auto",
         '"auto" is "starttls" where `[tls]` has a certificate, else "off"; "implicit" begins with the handshake, as on '
         "port 465.",
+    )
+    proxy: Networks = default(
+        [],
+        'Proxies, by network or address ("unix": those on a Unix socket), whose connections begin with a header of '
+        "the PROXY protocol that says who the client is; from others it is an unknown command.",
     )
     plugins: Annotated[tuple[str, ...] | None, PlainValidator(_plugin_names), Spelling('`"all"`, or list of names')] = (
         default("all", "Which `[[plugin]]` entries run here; their order is that of the file.")

@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import PlainValidator
 
@@ -12,6 +12,7 @@ from fastsmtp.config.units import Spelling
 
 __all__ = ["NetworkSet", "Networks", "packed_address", "parse_networks"]
 
+_UNIX: Final = "unix"
 _V4_MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -31,14 +32,20 @@ def packed_address(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSet:
-    """Any of these networks."""
+    """Any of these networks; `has_unix` is for clients on a Unix socket, who have no address."""
 
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    has_unix: bool = False
     _masks: tuple[tuple[int, int, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         masks = ((net.max_prefixlen // 8, int(net.netmask), int(net.network_address)) for net in self.networks)
-        object.__setattr__(self, "_masks", tuple(masks))
+        no_address = [(0, 0, 0)] if self.has_unix else []
+        object.__setattr__(self, "_masks", (*masks, *no_address))
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody in it."""
+        return bool(self._masks)
 
     def __contains__(self, packed: bytes) -> bool:
         """Whether an address, as `packed_address` gives it, is in one of them."""
@@ -47,11 +54,11 @@ class NetworkSet:
 
 
 def parse_networks(value: object) -> NetworkSet:
-    """A list of networks and single addresses. Raises ValueError with a sentence for the operator."""
+    """A list of networks, single addresses, and `unix`. Raises ValueError with a sentence for the operator."""
     if isinstance(value, NetworkSet):
         return value
     if isinstance(value, list | tuple):
-        return NetworkSet(tuple(_networks(value)))
+        return NetworkSet(tuple(_networks(one for one in value if one != _UNIX)), _UNIX in value)
     raise ValueError(f'{value!r} is no list of networks; write one like ["192.0.2.0/24", "2001:db8::1"]')
 
 
@@ -68,8 +75,8 @@ def _right(text: object) -> str:
     try:
         return f'"{ipaddress.ip_network(str(text), strict=False)}"'
     except ValueError:
-        return 'one like "192.0.2.0/24" or "2001:db8::/48", or a single address'
+        return 'one like "192.0.2.0/24" or "2001:db8::/48", a single address, or "unix"'
 
 
 Networks = Annotated[NetworkSet, PlainValidator(parse_networks), Spelling("list of networks")]
-"""Networks and addresses, in any order."""
+"""Networks and addresses, in any order, and `unix` for all clients on Unix sockets."""

@@ -11,8 +11,9 @@ from collections.abc import Awaitable
 from fcntl import ioctl
 from typing import Final, cast
 
+from fastsmtp.server.admission import NOWHERE, Place
 from fastsmtp.server.deadlines import NEVER
-from fastsmtp.server.endpoints import endpoints
+from fastsmtp.server.endpoints import Endpoints, descriptor_of, endpoints
 from fastsmtp.server.flow import FlowControl
 from fastsmtp.server.pace import Pace
 from fastsmtp.server.service import Service
@@ -67,19 +68,40 @@ class ConnectionProtocol(asyncio.Protocol):
     # --- what the event loop calls -----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        service, shared = self._service, self._shared
-        stats = shared.stats
-        self._transport: asyncio.Transport = cast("asyncio.Transport", transport)
+        shared = self._shared
         ends = endpoints(transport)
-        descriptor = _descriptor(transport)
+        descriptor = descriptor_of(transport)
         address = ends.remote_address
         place = SHUTTING_DOWN if shared.draining else shared.admission.enter(address, shared.now_s(), descriptor)
         if isinstance(place, Reply):
-            self._turn_away(place)
-            return
+            self.turn_away(cast("asyncio.Transport", transport), place)
+        else:
+            self._begin(cast("asyncio.Transport", transport), ends, place, "", has_talked=_has_talked(descriptor))
+
+    def proxied(self, transport: asyncio.Transport, ends: Endpoints, proxy_address: str, *, has_talked: bool) -> None:
+        """In place of `connection_made`: a proxy, which is counted already, has said who is there.
+
+        `has_talked` says that the client did not wait for the greeting.
+        """
+        shared = self._shared
+        place = SHUTTING_DOWN if shared.draining else shared.admission.admit(ends.remote_address, shared.now_s())
+        if isinstance(place, Reply):
+            shared.admission.go(NOWHERE, shared.now_s())
+            self.turn_away(transport, place)
+            if not shared.open:
+                shared.emptied.set()
+        else:
+            self._begin(transport, ends, place, proxy_address, has_talked=has_talked)
+
+    def _begin(
+        self, transport: asyncio.Transport, ends: Endpoints, place: Place, proxy_address: str, *, has_talked: bool
+    ) -> None:
+        service, shared = self._service, self._shared
+        stats = shared.stats
+        self._transport = transport
+        self._flow = FlowControl(transport)
         self._place = place
-        self._flow = FlowControl(self._transport)
-        connection = Connection(next(shared.ids), *ends, listener=service.name)
+        connection = Connection(next(shared.ids), *ends, listener=service.name, proxy_address=proxy_address)
         self._session = Session(service.options, connection, stats.replies, shared.ids)
         shared.open.add(self)
         stats.cells[stats.open] += 1
@@ -89,21 +111,21 @@ class ConnectionProtocol(asyncio.Protocol):
         if offer is not None and offer.is_implicit:
             self._start_tls(offer)
             return
-        if _has_talked(descriptor):
+        if has_talked:
             self._talks_early()
         self._session.open()
         self._run()
 
-    def _turn_away(self, reply: Reply) -> None:
+    def turn_away(self, transport: asyncio.Transport, reply: Reply) -> None:
         """Nothing is made or kept for who does not get in: the answer, and the end."""
         stats = self._shared.stats
         stats.cells[stats.turned_away] += 1
         stats.replies.count(b"connect", reply.code)
         offer = self._service.tls
         if offer is None or not offer.is_implicit:  # a handshake to say no in costs more than there may be
-            self._transport.write(reply.wire)
-        self._transport.close()
-        self._transport.set_protocol(_TURNED_AWAY)
+            transport.write(reply.wire)
+        transport.close()
+        transport.set_protocol(_TURNED_AWAY)
 
     def data_received(self, data: bytes) -> None:
         session, flow = self._session, self._flow
@@ -372,11 +394,6 @@ class _TurnedAway(asyncio.Protocol):
 
 
 _TURNED_AWAY: Final = _TurnedAway()
-
-
-def _descriptor(transport: asyncio.BaseTransport) -> int:
-    socket = transport.get_extra_info("socket")
-    return -1 if socket is None else socket.fileno()
 
 
 def _has_talked(descriptor: int) -> bool:

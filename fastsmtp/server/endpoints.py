@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Endpoints", "endpoints"]
+__all__ = ["Endpoints", "descriptor_of", "endpoints"]
 
 _MAPPED: Final = "::ffff:"
 """How an IPv4 client looks on a socket that takes both families (RFC 4291 section 2.5.5.2)."""
@@ -21,6 +21,13 @@ class Endpoints(NamedTuple):
 def endpoints(transport: asyncio.BaseTransport) -> Endpoints:
     """The ends of the connection that this transport carries."""
     return Endpoints(*_end(transport.get_extra_info("peername")), *_end(transport.get_extra_info("sockname")))
+
+
+def descriptor_of(transport: asyncio.BaseTransport) -> int:
+    """The file descriptor of its socket; -1 where there is none."""
+    socket = transport.get_extra_info("socket")
+    descriptor: int = -1 if socket is None else socket.fileno()
+    return descriptor
 
 
 def _end(name: Any) -> tuple[str, int]:

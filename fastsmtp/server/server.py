@@ -39,6 +39,7 @@ from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
 from fastsmtp.server.overload import Overload
 from fastsmtp.server.pace import Patience
+from fastsmtp.server.proxy.protocol import ProxyPolicy, ProxyProtocol, ProxyStats
 from fastsmtp.server.refusals import Refusals
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
@@ -130,6 +131,10 @@ class Server:
             )
             for entry, pipeline in zip(entries, self.pipelines, strict=True)
         ]
+        proxy_stats = ProxyStats(self.stats)
+        self._protocols = [
+            self._protocol(entry, service, proxy_stats) for entry, service in zip(entries, self._services, strict=True)
+        ]
         self._deadlines = Deadlines(loop, self._shared.open)
         self._watch = LoadWatch(self._shared, settings, load, self._store.room, lambda: self._store.busy_s, self.stats)
         self._listeners = Listeners(entries, settings.listen.backlog)
@@ -146,7 +151,7 @@ class Server:
             if self._credentials is not None:
                 self._credentials.start()
             self._watch.start()
-            bound = await self._listeners.start([partial(ConnectionProtocol, service) for service in self._services])
+            bound = await self._listeners.start(self._protocols)
             metrics_address = await self._start_metrics()
         except DirectoryError as error:
             await self.stop(drain_s=0)
@@ -158,6 +163,13 @@ class Server:
             RunningListener(service.name, one.address) for service, one in zip(self._services, bound, strict=True)
         ]
         return RunningServer(listeners, metrics_address)
+
+    def _protocol(self, entry: ListenerEntry, service: Service, stats: ProxyStats) -> Callable[[], asyncio.Protocol]:
+        """What makes the other end of a connection that comes in here."""
+        if not entry.proxy:
+            return partial(ConnectionProtocol, service)
+        policy = ProxyPolicy(entry.proxy, self._settings.timeouts.proxy_header, stats)
+        return partial(ProxyProtocol, service, policy)
 
     def _tls_offer(self, entry: ListenerEntry) -> TlsOffer | None:
         if self._credentials is None or entry.tls == "off":

@@ -49,9 +49,10 @@ class Hello:
 class Connection:
     """One connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT.
 
-    `remote_address` is empty for a client on a Unix socket, whose path `local_address` then is; `listener` is the name
-    of the listener through which it came. `tls` is how it is encrypted, None while it is not. With it comes a new
-    beginning: what the client said before is forgotten (RFC 3207 section 4.2).
+    `remote_address` is empty for a client on a Unix socket, whose path `local_address` then is. `listener` is the name
+    of the listener through which it came, `proxy_address` the proxy that said who it is (PROXY protocol), else empty.
+    `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
+    forgotten (RFC 3207 section 4.2).
     `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids.
     """
 
@@ -66,6 +67,7 @@ class Connection:
     naughty_by: str = ""
     early_talker: bool = False
     listener: str = ""
+    proxy_address: str = ""
     notes: Notes = field(default_factory=Notes)
     results: list[Result] = field(default_factory=list)
 

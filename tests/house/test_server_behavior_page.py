@@ -46,6 +46,7 @@ def test_defaults_are_those_of_the_model() -> None:
         assert f"| `{key}` | {value} |" in PAGE
     assert f"`timeouts.command` ({timeouts.command / 60:g} minutes)" in PAGE
     assert f"`timeouts.data` ({timeouts.data / 60:g} minute)" in PAGE
+    assert f"`timeouts.proxy_header` ({timeouts.proxy_header:g} seconds)" in PAGE
     assert f"`timeouts.idle` ({timeouts.idle / 60:g} minutes)" in PAGE
     assert f"`timeouts.connection` ({timeouts.connection / 3600:g} hours)" in PAGE
     assert f"`overload.lag` ({overload.lag * 1000:g} ms)" in PAGE

@@ -235,6 +235,7 @@ def test_a_transaction_is_one_line() -> None:
         "id": "1a2b",
         "listener": "mx",
         "remote": "192.0.2.7",
+        "proxy": None,
         "helo": "client.example",
         "tls": None,
         "sender": "joe@example.com",

@@ -28,8 +28,8 @@ def tls_server(folder: Path, settings: Mapping[str, object] | None = None) -> It
 class PlainClient:
     """A TCP connection that has heard its greeting; lines are read without taking a byte too much."""
 
-    def __init__(self, server: ServerProcess) -> None:
-        self.socket = server.connect()
+    def __init__(self, server: ServerProcess, connection: socket.socket | None = None) -> None:
+        self.socket = connection or server.connect()
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.greeting = self.reply()
 

@@ -51,6 +51,18 @@ def test_no_networks_have_nobody() -> None:
     assert packed_address("192.0.2.1") not in parse_networks([])
 
 
+def test_clients_on_unix_sockets_are_a_network_of_their_own() -> None:
+    networks = parse_networks(["unix", "192.0.2.0/24"])
+    assert packed_address("") in networks
+    assert packed_address("192.0.2.1") in networks
+    assert packed_address("0.0.0.0") not in networks  # noqa: S104 - it is only looked up
+    assert packed_address("") not in parse_networks(["0.0.0.0/0", "::/0"])
+
+
+def test_truth_is_having_anybody() -> None:
+    assert [bool(parse_networks(texts)) for texts in ([], ["unix"], ["::1"])] == [False, True, True]
+
+
 @given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 128))
 def test_like_the_standard_library(address: object, other: object, prefix: int) -> None:
     network = ipaddress.ip_network(f"{other}/{min(prefix, 32 if '.' in str(other) else 128)}", strict=False)

@@ -1,11 +1,12 @@
 """Both ends of a connection out of whatever the event loop calls them."""
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 
-from fastsmtp.server.endpoints import endpoints
+from fastsmtp.server.endpoints import descriptor_of, endpoints
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,9 @@ from fastsmtp.server.endpoints import endpoints
 )
 def test_both_ends(peer: Any, own: Any, expected: tuple[str, int, str, int]) -> None:
     assert endpoints(asyncio.BaseTransport({"peername": peer, "sockname": own})) == expected
+
+
+def test_the_descriptor() -> None:
+    with socket.socket() as made:
+        assert descriptor_of(asyncio.BaseTransport({"socket": made})) == made.fileno()
+    assert descriptor_of(asyncio.BaseTransport({})) == -1
