@@ -3,9 +3,12 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from certificates import TlsClient, client_context
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from unit.server.tls.test_layer import every_version, server_context
 
 from fastsmtp.server.tls.layer import Endpoint
@@ -292,5 +295,40 @@ def test_abort_is_the_networks() -> None:
         rig.tls.abort()
         assert rig.network.calls == ["abort"]
         assert rig.network.sent == b""
+
+    play(test)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # see contexts.ignore_bad_names
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 2), st.integers(0, 5000), st.integers(1, 255), st.integers(1, 600))
+def test_a_flipped_octet_anywhere_lets_nothing_false_through(flight: int, place: int, flip: int, step: int) -> None:
+    """Of the hello, of the client's last flight, or of a command: it works all the same, or it ends; it never lies."""
+
+    def spoil(data: bytes) -> bytes:
+        spoiled = bytearray(data)
+        spoiled[place % len(data)] ^= flip
+        return bytes(spoiled)
+
+    def test() -> None:
+        rig = Rig()
+
+        def send(number: int, data: bytes) -> None:
+            sent = spoil(data) if number == flight and data else data
+            for start in range(0, len(sent), step):
+                rig.tls.data_received(sent[start : start + step])
+
+        send(0, rig.client.handshake())
+        with suppress(ssl.SSLError):  # the client may see it first
+            send(1, rig.client.handshake(rig.network.take()))
+            if rig.client.is_secured:
+                send(2, rig.client.encrypt(b"NOOP\r\n"))
+        rig.tls.eof_received()
+        rig.tls.connection_lost(None)
+        assert b"".join(rig.owner.pieces) in (b"", b"NOOP\r\n")
+        assert sum(str(heard).startswith("not secured") for heard in rig.owner.heard) == (
+            "TLSv1.3" not in rig.owner.heard
+        )
+        assert rig.owner.heard[-1] == "lost"
 
     play(test)
