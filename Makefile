@@ -5,7 +5,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
 
-.PHONY: run test test-long check format docs bench bench-tls bench-durability clean help
+.PHONY: run test test-long test-attacks check format docs bench bench-tls bench-durability clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 20
@@ -18,6 +18,9 @@ test: $(BUILT)  ## Everything that guards main: lint, types and all tests
 
 test-long: $(BUILT)  ## Kills and power cuts by the hundred: minutes
 	KILL_ROUNDS=100 POWERCUT_STATES=10000 $(RUN) -m pytest tests/integration/test_kill.py tests/integration/test_powercut.py
+
+test-attacks: $(BUILT)  ## Attacks in full, with good mail beside them: the figures of docs/attacks.md
+	ATTACKS=full $(RUN) -m pytest -s tests/integration/test_attacks.py
 
 check: $(BUILT)  ## Lint and types only
 	$(RUN) -m ruff check

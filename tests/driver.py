@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Answer, Ask, Ended, Stage, StartTls
+from fastsmtp.smtp.effects import Answer, Ask, Ended, Flush, Stage, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply, defer, reject
 from fastsmtp.smtp.session import Session
@@ -102,7 +102,11 @@ class Driver:
 
     def run(self) -> str:
         """Let the session go on as far as it can."""
+        said = b""
         while (effect := self.session.advance()) is not None:
+            if isinstance(effect, Flush):
+                said += self.session.take_output()
+                continue
             if isinstance(effect, Ended):
                 self.happened.append(effect.transaction.outcome)
                 self.ended.append(effect.transaction)
@@ -117,4 +121,5 @@ class Driver:
             if answer is WAIT:
                 break
             self.session.resume(answer)
-        return self.session.take_output().decode("ascii").removesuffix("\r\n")
+        said += self.session.take_output()
+        return said.decode("ascii").removesuffix("\r\n")

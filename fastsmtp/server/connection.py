@@ -22,7 +22,7 @@ from fastsmtp.server.tls.handshake import Handshake
 from fastsmtp.server.tls.layer import Endpoint
 from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.server.tls.transport import TlsTransport
-from fastsmtp.smtp.effects import Answer, Ask, Stage, StartTls
+from fastsmtp.smtp.effects import Answer, Ask, Flush, Stage, StartTls
 from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, Reply
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
@@ -46,8 +46,9 @@ class ConnectionProtocol(asyncio.Protocol):
     """The transport's other end. `deadline` is read by Deadlines."""
 
     __slots__ = (
-        "_asked_ns", "_asked_stage", "_eof", "_flow", "_gone", "_had_transaction", "_handshake", "_held", "_is_known",
-        "_pace", "_pending", "_place", "_service", "_session", "_shared", "_told_gone", "_transport", "deadline",
+        "_asked_ns", "_asked_stage", "_eof", "_flow", "_gone", "_had_transaction", "_handshake", "_held",
+        "_is_known", "_is_paused", "_pace", "_pending", "_place", "_service", "_session", "_shared",
+        "_told_gone", "_transport", "deadline",
     )  # fmt: skip
 
     def __init__(self, service: Service) -> None:
@@ -62,6 +63,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._gone = False
         self._told_gone = False
         self._had_transaction = False
+        self._is_paused = False  # there is more to be answered as soon as this is on its way
         self._is_known = False  # the table of clients has heard that mail of this one was stored
         self._held = 0  # octets of unparsed input that are in the load
 
@@ -134,7 +136,7 @@ class ConnectionProtocol(asyncio.Protocol):
         stats.cells[stats.received] += size
         self._pace.received += size
         session.feed(data)
-        if self._pending is not None or not flow.can_write:
+        if self._pending is not None or self._is_paused or not flow.can_write:
             self._hold_input()
         else:
             self._run()
@@ -147,6 +149,10 @@ class ConnectionProtocol(asyncio.Protocol):
         if self._pending is not None and self._asked_stage is _ON_CONNECT:
             self._talks_early()
 
+    def _release_input(self) -> None:
+        if self._flow.can_write and not self._gone and not self._session.closing:
+            self._flow.release_input(self._session.pending_input)
+
     def _talks_early(self) -> None:
         connection, stats = self._session.connection, self._shared.stats
         if not connection.early_talker:
@@ -156,10 +162,10 @@ class ConnectionProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more; it may still want to hear the answer to what it sent."""
         self._eof = True
-        if self._pending is not None or not self._flow.can_write:
+        if self._pending is not None or self._is_paused or not self._flow.can_write:
             return True
         self._run()
-        return False
+        return self._is_paused
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it went does not matter to us
         self._gone = True
@@ -173,7 +179,6 @@ class ConnectionProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._flow.can_write = True
         if self._pending is None:
-            self._flow.release_input()
             self._run()
 
     # --- what Deadlines and the server call --------------------------------------------------------------------------
@@ -280,6 +285,7 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def _run(self) -> None:
         """Let the session go on as far as it can, then write what it said in one go."""
+        self._is_paused = False
         if self._held:
             self._service.options.load.octets -= self._held
             self._held = 0
@@ -291,12 +297,21 @@ class ConnectionProtocol(asyncio.Protocol):
             _log.exception("internal error", extra={"id": self._session.connection.id})
             self._session.turn_away(Reply(421, "4.3.0", LOCAL_TROUBLE.text, closes=True))
             waiting = False
-        if not waiting and self._eof and not self._session.closing:
+        if not waiting and self._eof and not self._session.closing and not self._is_paused:
             self._session.lose()
             self._advance()
         self._write(waiting=waiting)
+        if self._is_paused:
+            self._shared.loop.call_soon(self._go_on)
+        if not self._flow.is_reading and not waiting:
+            self._release_input()
         if self._gone and not waiting:
             self._leave()
+
+    def _go_on(self) -> None:
+        """So many commands came at once that others had their turn in between."""
+        if self._is_paused and self._pending is None and self._flow.can_write:
+            self._run()
 
     def _advance(self) -> bool:
         """Answer the session's questions; True when one has to wait for its answer."""
@@ -305,6 +320,9 @@ class ConnectionProtocol(asyncio.Protocol):
             if not isinstance(effect, Ask):
                 if isinstance(effect, StartTls):
                     self._upgrade(effect)
+                    return False
+                if isinstance(effect, Flush):
+                    self._is_paused = True
                     return False
                 self._ended(effect.transaction)
                 continue
@@ -348,10 +366,7 @@ class ConnectionProtocol(asyncio.Protocol):
             _log.error("no answer", exc_info=error, extra={"id": self._session.connection.id})
             answer = LOCAL_TROUBLE
         self._resume(answer)
-        if self._gone:
-            self._run()
-        elif self._flow.can_write:
-            self._flow.release_input()
+        if self._gone or self._flow.can_write:
             self._run()
         else:
             # It does not read, so nothing will be written that could set a deadline: its time runs from now.

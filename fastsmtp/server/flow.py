@@ -10,23 +10,23 @@ INPUT_BYTES: Final = 65_536
 
 
 class FlowControl:
-    """`can_write` is False while the transport has more than it wants to hold."""
+    """`can_write` is False while the transport has more than it wants to hold, `is_reading` while we have."""
 
-    __slots__ = ("_reading", "_transport", "can_write")
+    __slots__ = ("_transport", "can_write", "is_reading")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._reading = True
+        self.is_reading = True
         self.can_write = True
 
     def hold_input(self, pending: int, *, is_short: bool = False) -> None:
         """Stop reading once too many octets lie there unparsed: with memory `is_short`, any at all."""
-        if self._reading and (is_short or pending >= INPUT_BYTES):
-            self._reading = False
+        if self.is_reading and (is_short or pending >= INPUT_BYTES):
+            self.is_reading = False
             self._transport.pause_reading()
 
-    def release_input(self) -> None:
-        """Read again (the system call is made only if reading had stopped)."""
-        if not self._reading:
-            self._reading = True
+    def release_input(self, pending: int) -> None:
+        """Read again, if reading had stopped and no more than this lies there unparsed."""
+        if not self.is_reading and pending < INPUT_BYTES:
+            self.is_reading = True
             self._transport.resume_reading()

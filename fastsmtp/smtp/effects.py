@@ -1,14 +1,14 @@
 """What a session asks of the world. It never calls up: it returns one of these and waits to be resumed."""
 
 import enum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from fastsmtp.enums import quick
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Hello, Recipient, Transaction
 
-__all__ = ["Answer", "Ask", "Effect", "Ended", "Stage", "StartTls", "VerbLine"]
+__all__ = ["FLUSH", "Answer", "Ask", "Effect", "Ended", "Flush", "Stage", "StartTls", "VerbLine"]
 
 
 @quick
@@ -49,6 +49,13 @@ class Ask(NamedTuple):
     subject: Hello | Address | VerbLine | None = None
 
 
+class Flush(NamedTuple):
+    """So much has been said that it should be on its way before more is: `Session.take_output()`, then go on."""
+
+
+FLUSH: Final = Flush()
+
+
 class Ended(NamedTuple):
     """A transaction is over, for whatever reason (told, not asked: go on with `Session.advance()`)."""
 
@@ -64,7 +71,7 @@ class StartTls(NamedTuple):
     discarded: int
 
 
-Effect: TypeAlias = Ask | Ended | StartTls
+Effect: TypeAlias = Ask | Ended | Flush | StartTls
 
 Answer: TypeAlias = Reply | Recipient | None
 """How an Ask is resumed: no opinion, a reply, or (RCPT) the recipient that was accepted."""

@@ -14,7 +14,7 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import AnyPlugin, Services
 from fastsmtp.ports import Directory, MessageStore
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Ended, StartTls
+from fastsmtp.smtp.effects import Ended, Flush, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.session import Session
@@ -145,6 +145,7 @@ class _ServerEnd:
         self.is_open = True
         self._site = site
         self._session = session
+        self._said: list[bytes] = []
         session.open()
 
     def feed(self, data: bytes) -> bytes:
@@ -167,7 +168,9 @@ class _ServerEnd:
             self.is_open = False
             self._site.pipeline.disconnected(self.connection)
         await self._site.pipeline.settle()
-        return self._session.take_output()
+        said = b"".join([*self._said, self._session.take_output()])
+        self._said.clear()
+        return said
 
     async def _advance(self) -> bool:
         """Answer the session's questions; whether TLS has been switched on."""
@@ -176,6 +179,9 @@ class _ServerEnd:
             if isinstance(effect, StartTls):
                 session.secured(site.tls)
                 return True
+            if isinstance(effect, Flush):
+                self._said.append(session.take_output())
+                continue
             if isinstance(effect, Ended):
                 site.transactions.append(effect.transaction)
                 site.pipeline.ended(effect.transaction)

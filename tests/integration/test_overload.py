@@ -41,7 +41,7 @@ class Sleeper(Plugin[Options]):
 def deliver(server: ServerProcess, source: str) -> None:
     with Swarm(server, 1, source) as client:
         client.say(ENVELOPE + MESSAGE + b"QUIT\r\n")
-        heard = client.hear(DEADLINE_S)
+        heard = client.hear(DEADLINE_S, "closed", 1)
         assert any(line.startswith("250 2.0.0 stored") for line in heard), heard
 
 
@@ -95,7 +95,7 @@ def test_a_plugin_that_blocks_the_loop(tmp_path: Path) -> None:
 
             def keep_busy() -> None:
                 busy.say(b"EHLO c.example\r\nMAIL FROM:<ann@slow.example>\r\nRSET\r\n")
-                busy.hear(DEADLINE_S, until=7)
+                busy.hear(DEADLINE_S, "250 2.0.0 Flushed", 1)
 
             with kept_up(keep_busy):
                 wait_until(lambda: readiness(server) == "overloaded: lag", "the lag is noticed")
@@ -134,10 +134,10 @@ def test_a_disk_that_stands_still(tmp_path: Path) -> None:
             assert greeting(server, STRANGER) == WAIT
             wait_until(lambda: server.metric("fastsmtp_overload", sign="store") == 2, "it gets worse")
             idle.say(b"EHLO c.example\r\nMAIL FROM:<ann@example.org>\r\n")
-            assert LATER in idle.hear(DEADLINE_S, until=7)
+            assert LATER in idle.hear(DEADLINE_S, LATER, 1)
             assert greeting(server, KNOWN) == GREETING  # it may wait inside
             stall.unlink()
-            heard = open_before.hear(DEADLINE_S, until=3 * 10)
+            heard = open_before.hear(DEADLINE_S, "250 2.0.0 stored", 3)
             assert sum(count for line, count in heard.items() if line.startswith("250 2.0.0 stored")) == 3
             wait_until(lambda: readiness(server) == "ok", "it is over")
             assert greeting(server, OTHER_STRANGER) == GREETING

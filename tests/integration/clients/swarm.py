@@ -5,6 +5,7 @@ import selectors
 import socket
 import time
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,6 +13,11 @@ from integration.server import DEADLINE_S, ServerProcess
 
 _TOGETHER: Final = 500
 """So many wait for their greeting at once: less than the kernel keeps waiting for the server."""
+
+
+def total(lines: Mapping[str, int], beginning: str) -> int:
+    """How many begin so."""
+    return sum(count for line, count in lines.items() if line.startswith(beginning))
 
 
 class Swarm:
@@ -58,15 +64,15 @@ class Swarm:
                 pass
         return left
 
-    def hear(self, seconds: float, *, until: int | None = None) -> Counter[str]:
-        """The lines that come within so many seconds, or until there are so many; `closed` for each end."""
+    def hear(self, seconds: float, beginning: str = "", times: int | None = None) -> Counter[str]:
+        """The lines that come within so many seconds, or until so many begin so; `closed` for each end."""
         heard: Counter[str] = Counter()
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             for one in self.sockets:
                 selector.register(one, selectors.EVENT_READ)
             while selector.get_map() and (left := deadline - time.monotonic()) > 0:
-                if until is not None and heard.total() >= until:
+                if times is not None and total(heard, beginning) >= times:
                     break
                 for key, _ in selector.select(left):
                     said = self._read(key.fileobj)

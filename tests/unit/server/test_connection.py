@@ -58,7 +58,55 @@ def test_input_that_piles_up_stops_reading(tmp_path: Path) -> None:
             rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
             await asyncio.sleep(0)
             assert transport.calls == ["pause", "resume"]
+            for _ in range(INPUT_BYTES // 6 // 128 + 1):
+                await asyncio.sleep(0)
             assert b"".join(transport.writes).count(b"250 2.0.0 OK\r\n") == INPUT_BYTES // 6 + 1
+
+    asyncio.run(body())
+
+
+def test_a_flood_of_commands_lets_others_have_their_turn(tmp_path: Path) -> None:
+    """It is answered in portions, and read no faster than it is answered."""
+
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, transport = rig.connect()
+            protocol.data_received(b"NOOP\r\n" * 20_000)
+            assert transport.writes[-1].count(b"\r\n") == 128
+            protocol.data_received(b"QUIT\r\n")
+            assert transport.calls == ["pause"]
+            assert protocol.eof_received() is True
+            turns = 0
+            while "close" not in transport.calls:
+                await asyncio.sleep(0)
+                turns += 1
+                left = 20_001 - b"".join(transport.writes[1:]).count(b"\r\n")
+                assert ("resume" in transport.calls) is (len(b"NOOP\r\n") * left < INPUT_BYTES)
+            said = b"".join(transport.writes[1:])
+            assert said == b"250 2.0.0 OK\r\n" * 20_000 + b"221 2.0.0 Bye\r\n"
+            assert turns >= 20_000 // 128
+            assert rig.load.octets == 0
+
+    asyncio.run(body())
+
+
+def test_a_flood_waits_for_a_client_that_does_not_read(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log)
+            protocol, transport = rig.connect()
+            protocol.data_received(b"NOOP\r\n" * 200)
+            protocol.pause_writing()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert len(transport.writes) == 2
+            protocol.resume_writing()
+            assert transport.writes[-1].count(b"\r\n") == 72
+            protocol.data_received(b"NOOP\r\n" * 200)
+            protocol.connection_lost(None)
+            await asyncio.sleep(0)
+            assert rig.gauge() == 0
 
     asyncio.run(body())
 

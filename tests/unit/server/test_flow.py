@@ -23,7 +23,7 @@ def test_reading_goes_on_while_little_is_pending() -> None:
     transport = Transport()
     flow = FlowControl(transport)
     flow.hold_input(INPUT_BYTES - 1)
-    flow.release_input()
+    flow.release_input(INPUT_BYTES - 1)
     assert transport.calls == []
 
 
@@ -32,9 +32,19 @@ def test_reading_stops_once_and_goes_on_once() -> None:
     flow = FlowControl(transport)
     flow.hold_input(INPUT_BYTES)
     flow.hold_input(2 * INPUT_BYTES)
-    flow.release_input()
-    flow.release_input()
+    assert not flow.is_reading
+    flow.release_input(INPUT_BYTES)
+    assert transport.calls == ["pause"]
+    flow.release_input(INPUT_BYTES - 1)
+    flow.release_input(0)
     assert transport.calls == ["pause", "resume"]
+
+
+def test_with_memory_short_reading_stops_at_once() -> None:
+    transport = Transport()
+    flow = FlowControl(transport)
+    flow.hold_input(1, is_short=True)
+    assert transport.calls == ["pause"]
 
 
 def test_writing_is_allowed_at_first() -> None:

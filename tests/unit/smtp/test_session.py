@@ -7,7 +7,7 @@ import pytest
 from driver import LATER, MESSAGE, NO, STORED, WAIT, Driver
 
 from fastsmtp.smtp import replies
-from fastsmtp.smtp.effects import Stage
+from fastsmtp.smtp.effects import FLUSH, Stage
 from fastsmtp.smtp.replies import Reply, accept
 
 EVERYTHING = (
@@ -71,6 +71,26 @@ def test_replies_wait_for_the_answer_and_leave_together() -> None:
     assert driver.session.pending_input == len("NOOP\r\nQUIT\r\n")
     assert driver.resume(NO) == "550 5.7.1 no\r\n250 2.0.0 OK\r\n221 2.0.0 Bye"
     assert not driver.session.is_waiting
+
+
+def test_after_many_replies_it_waits_until_they_are_taken() -> None:
+    driver = Driver()
+    driver.greet()
+    session = driver.session
+    session.feed(b"NOOP\r\n" * 300)
+    said = []
+    while session.advance() is FLUSH:
+        assert session.advance() is FLUSH  # as long as nobody takes them
+        said.append(session.take_output().count(b"\r\n"))
+    said.append(session.take_output().count(b"\r\n"))
+    assert said == [128, 128, 44]
+
+
+def test_many_replies_do_not_keep_a_message_from_being_read() -> None:
+    driver = Driver()
+    driver.data()
+    driver.session.feed(b"x\r\n" * 1_000 + b".\r\n")
+    assert driver.run() == "250 2.0.0 stored"
 
 
 def test_input_that_comes_while_a_question_is_out_is_kept() -> None:
