@@ -37,6 +37,7 @@ _CLOSE_S: Final = 10.0
 _ANSWERS: Final = (Reply, Recipient)
 
 _IN_MESSAGE: Final = State.MESSAGE  # 14 ns instead of 208 through the class (CPython 3.11), for every read
+_BETWEEN_CHUNKS: Final = State.CHUNKS
 _ON_CONNECT: Final = Stage.CONNECT
 
 _log = logging.getLogger("fastsmtp.server")
@@ -388,6 +389,8 @@ class ConnectionProtocol(asyncio.Protocol):
             if not self._pace.is_in_span:
                 self.deadline = self._pace.next_span(self._shared.loop.time())
         elif output:  # a command was complete
+            if self._session.state is _BETWEEN_CHUNKS:
+                self._pace.had_message = True  # it has begun, and is no idle connection
             self.deadline = self._pace.next_command(self._shared.loop.time())
 
     def _leave(self) -> None:

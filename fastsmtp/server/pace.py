@@ -48,7 +48,7 @@ class Patience:
 
 
 class Pace:
-    """One client's. `received` is how many octets have come; `had_message` is to be set when a message has ended."""
+    """One client's. `received` is how many octets have come; `had_message` is to be set when some of a message has."""
 
     __slots__ = ("_end_s", "_idle_end_s", "_patience", "_span_from", "had_message", "received")
 

@@ -188,6 +188,53 @@ def test_an_endless_header(tmp_path: Path, line: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("announced", ["20_000_000", "3_000_000_000", "18_446_744_073_709_551_620", "1e400"])
+def test_chunks_of_another_size_than_announced(tmp_path: Path, announced: str) -> None:
+    """Nothing is reserved for what is only announced; what comes of it is dropped where it would be too much."""
+    size = scale(64, 512) * MIB
+    octets = b"1" + b"0" * 400 if announced == "1e400" else announced.replace("_", "").encode()
+    with attacked(tmp_path) as server, Memory(server) as memory, GoodMail(server) as mail:
+        mail.rate(0.5)
+        with server.connect() as client, suppress(ConnectionError):
+            client.sendall(ENVELOPE.removesuffix(b"DATA\r\n") + b"BDAT %s\r\n" % octets)
+            for _ in range(size // MIB):
+                client.sendall(b"x" * 1_022 * KIB + b"\r\n")
+        wait_until(lambda: server.metric("fastsmtp_connections") <= 4)
+        wait_until(lambda: sum_of_ended(server) >= 1)
+        assert server.messages("alice@example.test")[100:] == []
+    assert memory.peak < 8 * MIB
+    assert mail.summary["refusals"] == {}
+    report(
+        f"BDAT of {announced} octets, {size // MIB} MiB come",
+        peak_KiB=memory.peak // KIB,
+        worst_s=round(mail.summary["worst_s"], 2),
+    )
+
+
+def sum_of_ended(server: ServerProcess) -> float:
+    """Transactions that did not end well."""
+    return sum(
+        server.metric("fastsmtp_transactions_total", outcome=outcome)
+        for outcome in ("deferred", "lost", "refused", "reset")
+    )
+
+
+def test_very_many_very_small_chunks(tmp_path: Path) -> None:
+    count = scale(20_000, 200_000)
+    with attacked(tmp_path) as server, Memory(server) as memory, GoodMail(server) as mail:
+        mail.rate(0.5)
+        with server.connect() as client, client.makefile("rb") as replies:
+            client.sendall(ENVELOPE.removesuffix(b"DATA\r\n"))
+            for _ in range(count // 1_000):
+                client.sendall(b"BDAT 1\r\nx" * 1_000)
+                for _ in range(1_000):
+                    while not replies.readline().startswith((b"250 2.0.0 1 ", b"4", b"5")):
+                        pass
+    assert memory.peak < 8 * MIB
+    assert mail.summary["refusals"] == {}
+    report(f"{count} chunks of one octet", peak_KiB=memory.peak // KIB, worst_s=round(mail.summary["worst_s"], 2))
+
+
 def test_a_hundred_thousand_recipients(tmp_path: Path) -> None:
     count = scale(10_000, 100_000)
     with attacked(tmp_path) as server, Memory(server) as memory, GoodMail(server) as mail:

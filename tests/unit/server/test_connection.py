@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,21 @@ def test_octets_of_a_message_buy_no_time_unless_enough_of_them_come(tmp_path: Pa
         protocol.expire()
         assert transport.writes[-1] == b"421 4.4.2 Your message comes too slowly\r\n"
         assert rig.limits() == {"data_rate": 1}
+
+    with_rig(tmp_path, test)
+
+
+def test_a_message_in_chunks_is_no_idle_connection(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        rig.service.patience = replace(rig.service.patience, idle_s=1.0)
+        protocol, _ = rig.connect()
+        loop = rig.shared.loop
+        begun = loop.time()
+        protocol.data_received(ENVELOPE.removesuffix(b"DATA\r\n"))
+        assert protocol.deadline <= begun + 1
+        while loop.time() < begun + 0.1:
+            protocol.data_received(b"BDAT 1\r\nx")
+        assert protocol.deadline > begun + 1.05
 
     with_rig(tmp_path, test)
 

@@ -130,3 +130,16 @@ def test_a_message_can_be_shed_from_outside() -> None:
     assert driver.say("more", ".") == str(replies.MEMORY_FULL)
     assert driver.ended[0].message.spool is None
     assert driver.envelope().say("DATA", "Subject: y", "", "small", ".").endswith("250 2.0.0 stored")
+
+
+@pytest.mark.parametrize("last", ["", " LAST"])
+def test_a_message_in_chunks_can_be_shed_between_two_of_them(last: str) -> None:
+    load = Load(Stats())
+    driver = Driver(load=load)
+    driver.envelope().feed(b"BDAT 14\r\nSubject: x\r\n\r\n")
+    assert load.octets == len("Subject: x\n\n")
+    driver.session.shed_message()
+    assert load.octets == 0
+    assert driver.feed(b"BDAT 4%s\r\nabcd" % last.encode()) == str(replies.MEMORY_FULL)
+    assert driver.happened[-1] == "deferred"
+    assert load.octets == 0
