@@ -20,6 +20,7 @@ cdef class Parser:
     cdef bytes _buffer
     cdef Py_ssize_t _position
     cdef Py_ssize_t _searched
+    cdef Py_ssize_t _response_bytes  # 0: the next line is a command
     cdef bint _skipping_line
     cdef bint _skipped_cr
     cdef bint _keep
@@ -44,6 +45,8 @@ cdef class Parser:
     cpdef void feed(self, bytes data)
     cpdef Py_ssize_t discard_input(self)
     cpdef object next_command(self)
+    cpdef void expect_response(self, Py_ssize_t line_bytes)
+    cpdef void forget_used(self)
     cpdef void start_data(self)
     cpdef void start_chunks(self, bint is_binary)
     cpdef void start_chunk(self, long long size, bint is_last)

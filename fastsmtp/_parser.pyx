@@ -120,15 +120,18 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
         self._buffer = b""
         self._position = 0
         self._searched = 0
+        self._response_bytes = 0
         self._skipping_line = False
         return pending
 
     cpdef object next_command(self):
         """The next command as (verb in upper case, argument without blanks around it), or None: feed more.
 
-        A faulty line is reported once, as soon as the fault is known, and skipped to its CRLF.
+        Where `expect_response` was called, the line as it is, without its CRLF. A faulty line is reported once, as soon as
+        the fault is known, and skipped to its CRLF.
         """
         cdef Py_ssize_t size, end
+        cdef Py_ssize_t line_bytes = self._response_bytes or self.line_bytes
         cdef const char* line
         cdef const char* found
         if self._skipping_line and not self._skip_line():
@@ -137,9 +140,9 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
         size = PyBytes_GET_SIZE(self._buffer) - self._position
         found = <const char*>memchr(line + self._searched, LF, size - self._searched)
         end = found - line if found != NULL else size
-        if end >= self.line_bytes:
+        if end >= line_bytes:
             # RFC 5321 section 4.5.3.1.9: one error for the whole line, never a second command out of its tail.
-            return self._fault(FAULT_TOO_LONG, self.line_bytes)
+            return self._fault(FAULT_TOO_LONG, line_bytes)
         if found == NULL:
             self._searched = size
             return None
@@ -148,15 +151,32 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
             return self._fault(FAULT_BARE_LF, end + 1)
         self._position += end + 1
         self._searched = 0
+        if self._response_bytes:
+            self._response_bytes = 0
+            return PyBytes_FromStringAndSize(line, end - 1)
         return _split_command(line, end - 1)
+
+    cpdef void expect_response(self, Py_ssize_t line_bytes):
+        """The next line is no command but a response in a dialogue of its own, of at most so many octets with its CRLF.
+
+        One line only, be it faulty or not; the one behind it is a command again.
+        """
+        self._response_bytes = line_bytes
+
+    cpdef void forget_used(self):
+        """Keep no octet of the lines that were read: a password may be among them."""
+        self._buffer = self._buffer[self._position:]
+        self._position = 0
 
     cdef object _fault(self, object fault, Py_ssize_t used):
         cdef const char* line = PyBytes_AS_STRING(self._buffer) + self._position
+        cdef bint is_command = self._response_bytes == 0
         self._position += used
         self._searched = 0
+        self._response_bytes = 0
         self._skipping_line = True
         self._skipped_cr = line[used - 1] == CR
-        return FAULT_CHUNK_LOST if _is_bdat(line, used) else fault
+        return FAULT_CHUNK_LOST if is_command and _is_bdat(line, used) else fault
 
     cdef bint _skip_line(self):
         """Drop input up to and including the next CRLF; False while it has not come."""

@@ -221,7 +221,7 @@ def _record_line(record: logging.LogRecord) -> dict[str, Any]:
 def transaction_line(transaction: Transaction, *, time: float, duration_ns: int) -> dict[str, Any]:
     """What is logged of one transaction: `time` in seconds since the epoch is its end, `duration_ns` since MAIL."""
     connection = transaction.connection
-    return {
+    line: dict[str, Any] = {
         "time": iso_time(time),
         "event": "transaction",
         "id": transaction.id,
@@ -239,6 +239,9 @@ def transaction_line(transaction: Transaction, *, time: float, duration_ns: int)
         "refused": [{"recipient": str(recipient), "reply": str(reply)} for recipient, reply in transaction.refusals],
         "results": _results(*connection.results, *transaction.results),
     }
+    if connection.user:  # whoever logged in; hardly anybody does
+        line["user"] = connection.user
+    return line
 
 
 def connection_line(connection: Connection, *, time: float) -> dict[str, Any]:

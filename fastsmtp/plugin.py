@@ -15,12 +15,14 @@ from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
 from fastsmtp.smtp.record import Outcome, Result
 from fastsmtp.smtp.replies import Reply, accept, defer, reject
+from fastsmtp.smtp.sasl import Credentials
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
 __all__ = [
     "HEADER_FIELDS",
     "Address",
     "Connection",
+    "Credentials",
     "Header",
     "Hello",
     "Message",
@@ -54,7 +56,7 @@ class Naughty:
 
 
 def naughty(reason: str, *, enhanced: str = "5.7.1", code: int = 550) -> Naughty:
-    """Mark the connection: its recipients will be refused with this reason, all but postmaster."""
+    """Mark the connection: its recipients will be refused with this reason, all but postmaster, unless it logs in."""
     return Naughty(Reply(code, enhanced, reason))
 
 
@@ -117,6 +119,13 @@ class Plugin(Generic[OptionsT]):
 
     def on_hello(self, connection: Connection, hello: Hello) -> Opinion | Awaitable[Opinion]:
         """HELO or EHLO, not answered yet: `hello.offer()` and `hello.withdraw()` change what EHLO lists."""
+
+    def on_auth(self, connection: Connection, credentials: Credentials) -> Opinion | Awaitable[Opinion]:
+        """AUTH, where the configuration offers it: `accept()` lets them in, `reject("5.7.8", ..., code=535)` does not.
+
+        Without an opinion the directory's password decides. `credentials.password` is empty where the mechanism sends
+        none; then `is_proven` is true. It is gone when the hook is over: never keep it, log it or put it into a text.
+        """
 
     def on_mail(self, txn: Transaction, sender: Address) -> PathOpinion | Awaitable[PathOpinion]:
         """MAIL. An Address as the answer replaces the sender and lets the next plugin go on with it."""

@@ -92,6 +92,11 @@ class Passwords(Protocol):
     That takes as long as for somebody who does: nobody learns from the time who is there.
     """
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether `check` would raise PasswordsBusyError at this moment."""
+        ...
+
     def check(self, password: str, password_hash: str | None) -> Awaitable[bool]:
         """Whether this is the password. Raises PasswordsBusyError now, UnknownSchemeError when awaited."""
         ...

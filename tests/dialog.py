@@ -22,7 +22,7 @@
     room 2000                               so many octets fit on the disk, which is then one that a test can own
 
 Lines of the client that stand together leave together (in one segment, where there is a network). Nothing but what is
-written down may be said or stored; the mailboxes are those of USERS.
+written down may be said or stored; the mailboxes are those of USERS, some of whom can log in with PASSWORDS.
 """
 
 import ast
@@ -46,6 +46,7 @@ USERS: Final = (
     "jürgen@example.test",
     "anna@bücher.example",
 )
+PASSWORDS: Final = {"alice@example.test": "wonderland"}
 
 _STORED = re.compile(r"stored (\"[^\"]*\"@\S+|\S+)(?: from <(.*)>)?")
 _RAW = re.compile(r"(?:([0-9]+) \* )?(\".*\")")

@@ -13,7 +13,7 @@ from fastsmtp.cli.admin import connect_admin
 from fastsmtp.config.listeners import users_of
 from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings
-from fastsmtp.directory.backend import database
+from fastsmtp.directory.backend import check_logins, database
 from fastsmtp.errors import ConfigurationError, DirectoryError
 from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.ports import Directory, Found
@@ -102,9 +102,11 @@ async def _database(settings: Settings) -> list[Finding]:
         return [Finding("directory", "error", problem) for problem in error.problems]
     try:
         await directory.open()
+        if settings.has_auth:
+            await check_logins(directory)
         if settings.directory.tables or settings.directory.queries:
             return [Finding("directory", "ok", f"{url}, with tables of another program")]
-        domains = await asyncio.to_thread(_active_domains, settings)
+        domains, unreadable = await asyncio.to_thread(_domains_and_logins, settings)
         if not domains:
             hint = "nobody can receive mail; `fastsmtp domain add DOMAIN`"
             return [Finding("directory", "warning", f"{url} has no active domain, {hint}")]
@@ -115,12 +117,15 @@ async def _database(settings: Settings) -> list[Finding]:
     finally:
         await directory.close()
     found = [Finding("directory", "ok", f"{url}, active domains: {len(domains)}")]
-    return found + [Finding("directory", "warning", _no_postmaster(name)) for name in lacking]
+    found += [Finding("directory", "warning", _no_postmaster(name)) for name in lacking]
+    return found + ([Finding("passwords", "warning", _unreadable(unreadable))] if unreadable else [])
 
 
-def _active_domains(settings: Settings) -> list[str]:
+def _domains_and_logins(settings: Settings) -> tuple[list[str], list[str]]:
+    """The domains, and those users who cannot log in because nobody can read their password's hash."""
     with connect_admin(settings) as admin:
-        return [row.name for row in admin.list_domains() if row.is_active]
+        unreadable = admin.unreadable_passwords() if settings.has_auth else []
+        return [row.name for row in admin.list_domains() if row.is_active], unreadable
 
 
 async def _has_postmaster(directory: Directory, domain: str) -> bool:
@@ -132,6 +137,11 @@ def _no_postmaster(domain: str) -> str:
     if not domain:
         return "mail for <postmaster> without a domain is refused (RFC 5321 section 4.5.1): set [directory] postmaster"
     return f"{domain} has no postmaster (RFC 5321 section 4.5.1): fastsmtp user add postmaster@{domain}"
+
+
+def _unreadable(users: list[str]) -> str:
+    shown = ", ".join(users[:3]) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
+    return f"{shown} cannot log in: the scheme of their password's hash is not known here; fastsmtp user passwd ADDRESS"
 
 
 def _folder(subject: str, folder: Path, key: str) -> Finding:

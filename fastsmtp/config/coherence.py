@@ -30,6 +30,8 @@ def contradictions(settings: Settings, faulty_tables: Collection[str] = ()) -> I
     yield from _twice(listeners, where)
     plugins = None if "plugin" in faulty_tables else [entry.title for entry in settings.plugin]
     has_tls = settings.tls.is_on or "tls" in faulty_tables
+    if "auth" not in faulty_tables and settings.auth.require_tls:
+        yield from _auth_without_tls(settings, where, has_tls=has_tls)
     for entry, location in zip(settings.listener, where[first:], strict=True):
         if entry.tls not in ("auto", "off") and not has_tls:
             yield (*location, "tls"), f'"{entry.tls}" needs a certificate; write one into [tls] certificates'
@@ -46,6 +48,21 @@ def _twice(listeners: Collection[ListenerEntry], where: list[tuple[int | str, ..
             yield location, f"{address} has a listener already; write each address once"
         elif entry.name and names[entry.title] > 1:
             yield (*location, "name"), f"{entry.name!r} is the name of another listener; write one of its own"
+
+
+def _auth_without_tls(
+    settings: Settings, where: list[tuple[int | str, ...]], *, has_tls: bool
+) -> Iterator[Contradiction]:
+    """Listeners that shall offer AUTH, and only under TLS, which they never have."""
+    lacking: dict[tuple[int | str, ...], str] = {}
+    for entry, location in zip(settings.listeners, where, strict=True):
+        if settings.offers_auth(entry) and not (has_tls and entry.tls != "off"):
+            lacking.setdefault(("auth", "enabled") if entry.auth is None else (*location, "auth"), entry.title)
+    for key, listener in lacking.items():
+        yield (
+            key,
+            f"AUTH is for TLS alone, which {listener} has not; write [tls] certificates, or auth.require_tls = false",
+        )
 
 
 def _of_entry(entry: ListenerEntry, plugins: list[str] | None) -> Iterator[Contradiction]:

@@ -37,6 +37,14 @@ def _plugin_names(value: object) -> tuple[str, ...] | None:
     raise ValueError(f'{value!r} names no plugins; write "all", or a list like ["loop", "headers"]')
 
 
+def _auth(value: object) -> bool | None:
+    if value == "auto":
+        return None
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f'{value!r} does not say whether AUTH is offered; write true, false or "auto"')
+
+
 class ListenSettings(Table):
     """Where SMTP is spoken."""
 
@@ -60,6 +68,9 @@ class ListenerEntry(Table):
         "auto",
         '"auto" is "starttls" where `[tls]` has a certificate, else "off"; "implicit" begins with the handshake, as on '
         "port 465.",
+    )
+    auth: Annotated[bool | None, PlainValidator(_auth), Spelling('`"auto"`, or true or false')] = default(
+        "auto", 'Whether AUTH is offered here; "auto" is what `[auth] enabled` says.'
     )
     proxy: Networks = default(
         [],

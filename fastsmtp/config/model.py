@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 
+from fastsmtp.config.auth import AuthSettings
 from fastsmtp.config.limits import LimitSettings, OverloadSettings, TimeoutSettings
 from fastsmtp.config.listeners import ListenerEntry, ListenSettings
 from fastsmtp.config.places import (
@@ -26,7 +27,6 @@ from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse
 __all__ = [
     "JOURNAL_SEGMENTS",
     "SEGMENT_RECORDS",
-    "AuthSettings",
     "DirectorySettings",
     "LimitSettings",
     "LogSettings",
@@ -87,32 +87,6 @@ class SmtpSettings(Table):
     )
     banner: Annotated[str, AfterValidator(_banner)] = default(
         "", "Text of the greeting behind the host name; empty is the usual text."
-    )
-
-
-class AuthSettings(Table):
-    """AUTH: who may log in, and how. Logging in opens no relay; it tells plugins who it is. An MX does without."""
-
-    enabled: bool = default(
-        False, "Whether AUTH is offered. `fastsmtp user passwd` sets passwords; nobody has one from the start."
-    )
-    require_tls: bool = default(
-        True, "Offer it under TLS only. Without it passwords travel in the open: for tests, and for local networks."
-    )
-    mechanisms: Annotated[
-        tuple[Literal["PLAIN", "LOGIN", "SCRAM-SHA-256"], ...], Strict(strict=False), Spelling("list of mechanisms")
-    ] = default(
-        ["PLAIN", "LOGIN"],
-        'Of "PLAIN", "LOGIN" and "SCRAM-SHA-256". A client takes the best one that it knows, and SCRAM works for those '
-        "alone whose password was set with `--scheme scram-sha-256`.",
-        min_length=1,
-    )
-    tries: int = default(3, "Wrong passwords in one connection; with the next try it is closed with 421.", ge=1)
-    waiting: int = default(
-        8,
-        "Passwords that wait to be checked, in each worker. They are checked one at a time, which takes a tenth of a "
-        "second or more each; beyond that many, a client hears 454 and may try again.",
-        ge=0,
     )
 
 
@@ -268,6 +242,15 @@ class Settings(Table):
         has_short_form = "smtp" in self.listen.model_fields_set or not self.listener
         short = self.listen.smtp if has_short_form else ()
         return (*(ListenerEntry(address=address) for address in short), *self.listener)
+
+    def offers_auth(self, entry: ListenerEntry) -> bool:
+        """Whether clients of this listener may log in."""
+        return self.auth.enabled if entry.auth is None else entry.auth
+
+    @property
+    def has_auth(self) -> bool:
+        """Whether anybody may."""
+        return any(map(self.offers_auth, self.listeners))
 
     @property
     def postmaster(self) -> Address | None:

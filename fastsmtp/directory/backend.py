@@ -1,5 +1,6 @@
 """The directory that a configuration asks for: a database, and the cache in front of it."""
 
+import inspect
 from typing import Final
 
 from fastsmtp.config.model import DirectorySettings
@@ -10,11 +11,11 @@ from fastsmtp.directory.postgres import PostgresDirectory
 from fastsmtp.directory.queries import OwnQueries
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.errors import ConfigurationError
-from fastsmtp.ports import Clock
+from fastsmtp.ports import Clock, Logins
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
 
-__all__ = ["cached_directory", "database", "layout"]
+__all__ = ["cached_directory", "check_logins", "database", "layout"]
 
 _QUERIES: Final = ("domain", "recipient", "login")  # the last one for sites with AUTH
 
@@ -70,3 +71,10 @@ def cached_directory(
         clock=clock,
         stats=stats,
     )
+
+
+async def check_logins(directory: Logins) -> None:
+    """Ask for somebody who is nobody. Raises DirectoryError when the directory cannot be asked for logins at all."""
+    answer = directory.find_login(Address("nobody", "directory.invalid"))
+    if inspect.isawaitable(answer):
+        await answer

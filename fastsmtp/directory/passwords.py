@@ -33,17 +33,24 @@ class PasswordChecker:
     def __init__(
         self, *, waiting: int = 8, parameters: Parameters = RFC_9106_LOW_MEMORY, secret: bytes | None = None
     ) -> None:
-        self._places = threading.BoundedSemaphore(1 + waiting)
+        self._most = 1 + waiting
+        self._under_way: set[Future[bool]] = set()
         self._nobodys_hash = unmatchable(parameters)
         self._secret = site_secret() if secret is None else secret
         self._thread = ThreadPoolExecutor(1, "passwords", initializer=_step_back)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether nobody more may stand in line."""
+        return len(self._under_way) >= self._most
+
     def check(self, password: str, password_hash: str | None) -> "asyncio.Future[bool]":
         """Whether this is the password. Raises PasswordsBusyError now, UnknownSchemeError when awaited."""
-        if not self._places.acquire(blocking=False):
+        if self.is_busy:
             raise PasswordsBusyError("too many passwords are being checked")
         checked = self._thread.submit(self._check, password, password_hash)
-        checked.add_done_callback(self._leave)
+        self._under_way.add(checked)
+        checked.add_done_callback(self._under_way.discard)  # in the thread: a password is under way until it is through
         return asyncio.wrap_future(checked)
 
     def scram_keys(self, user: str, password_hash: str | None) -> ScramKeys:
@@ -67,9 +74,6 @@ class PasswordChecker:
         except UnknownSchemeError:
             matches(password, self._nobodys_hash)
             raise
-
-    def _leave(self, _: Future[bool]) -> None:
-        self._places.release()
 
 
 def site_secret() -> bytes:

@@ -20,7 +20,7 @@ Decision: TypeAlias = tuple[Reply | None, Any]
 """What a stage came to: the winning reply or None, and its subject, which at MAIL and RCPT may have been rewritten."""
 
 # Up to RCPT a naughty mark can wait for RCPT; later there is nothing left to wait for.
-_BEFORE_RCPT: Final = (Stage.CONNECT, Stage.HELLO, Stage.MAIL, Stage.VERB)
+_BEFORE_RCPT: Final = (Stage.CONNECT, Stage.HELLO, Stage.AUTH, Stage.MAIL, Stage.VERB)
 
 
 class Chain:
@@ -98,9 +98,8 @@ class Chain:
                     connection.naughty, connection.naughty_by = opinion.reply, name
                 return None, subject
             case Naughty():
-                # The recipients are there: postmaster's mail goes on, anybody else's ends here.
-                spared = transaction is not None and _only_postmaster(guard.stage, transaction, subject)
-                if spared:
+                # The recipients are there: the mail of who has logged in goes on, and postmaster's; other's ends here.
+                if connection.user or (transaction is not None and _only_postmaster(guard.stage, transaction, subject)):
                     return None, subject
                 _attribute(about, name, guard.stage, opinion)
                 return opinion.reply, subject

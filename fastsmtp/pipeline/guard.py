@@ -4,11 +4,12 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from fastsmtp.pipeline.loader import LoadedPlugin
-from fastsmtp.plugin import Address, Connection, Hello, Naughty, Reply, Stage, Transaction
+from fastsmtp.plugin import Address, Connection, Credentials, Hello, Naughty, Reply, Stage, Transaction
 from fastsmtp.ports import Clock
 from fastsmtp.smtp.record import Result
 from fastsmtp.smtp.replies import LOCAL_TROUBLE
@@ -152,15 +153,22 @@ class ShadowGuard(Guard):
 
 
 def _memory_of(args: tuple[Any, ...]) -> Callable[[], None]:
-    """Puts back what a hook can change in what it was given: the extensions of a Hello, the fields of a Message."""
+    """Puts back what a hook can change in what it was given: a Hello's extensions, Credentials, a Message's fields."""
     match args:
         case (Connection(), Hello() as hello):
             return partial(setattr, hello, "extensions", dict(hello.extensions))
+        case (Connection(), Credentials() as credentials):
+            return partial(_restore, credentials, copy(credentials))
         case (Transaction() as transaction, *_):
             message = transaction.message
             return partial(message.take_back, message.added_count)
         case _:
             return _nothing
+
+
+def _restore(credentials: Credentials, before: Credentials) -> None:
+    credentials.user, credentials.password, credentials.is_proven = before.user, before.password, before.is_proven
+    before.forget_password()
 
 
 def _nothing() -> None:

@@ -6,10 +6,12 @@ from typing import Final
 
 from fastsmtp.errors import DirectoryAwayError, DirectoryError
 from fastsmtp.pipeline.chain import Chain, Decision
-from fastsmtp.plugin import Address, Connection, Recipient, Reply, Stage, Transaction
+from fastsmtp.pipeline.login import LoginDesk
+from fastsmtp.plugin import Address, Connection, Credentials, Recipient, Reply, Stage, Transaction
 from fastsmtp.ports import Directory, Elsewhere, Found, MessageStore, NoDomain, NoUser, Quotas, Whereabouts
 from fastsmtp.smtp.effects import Answer, Ask, VerbLine
 from fastsmtp.smtp.replies import DIRECTORY_TROUBLE, FORWARDING_REFUSED, RECIPIENT_OK, RELAYING_DENIED, USER_UNKNOWN
+from fastsmtp.smtp.sasl import KeysWanted
 from fastsmtp.stats import Stats
 
 __all__ = ["Pipeline"]
@@ -34,16 +36,24 @@ LOOKUPS: Final = ("found", "no_user", "no_domain", "elsewhere", "trouble")
 class Pipeline:
     """One per worker. `answer` returns the answer where it is known, and an awaitable where somebody has to wait.
 
-    Without `quotas` nothing is refused at RCPT because a mailbox is full; the store may do so at the end.
+    Without `quotas` nothing is refused at RCPT because a mailbox is full; the store may do so at the end. Without a
+    `login_desk` nobody logs in.
     """
 
     def __init__(
-        self, chain: Chain, directory: Directory, store: MessageStore, stats: Stats, quotas: Quotas | None = None
+        self,
+        chain: Chain,
+        directory: Directory,
+        store: MessageStore,
+        stats: Stats,
+        quotas: Quotas | None = None,
+        login_desk: LoginDesk | None = None,
     ) -> None:
         self._chain = chain
         self._directory = directory
         self._store = store
         self._quotas = quotas
+        self._login_desk = login_desk
         self._cells = stats.cells
         family = stats.counter(
             "fastsmtp_lookups_total", "Recipients looked up in the directory, by what it said.", result=LOOKUPS
@@ -56,7 +66,8 @@ class Pipeline:
     @property
     def asks(self) -> frozenset[Stage]:
         """The stages about which a session has to ask."""
-        return self._chain.stages | {Stage.RCPT, Stage.QUEUE}
+        built_in = {Stage.RCPT, Stage.QUEUE} | ({Stage.AUTH} if self._login_desk is not None else set())
+        return self._chain.stages | built_in
 
     def answer(self, ask: Ask, connection: Connection, transaction: Transaction | None) -> Answer | Awaitable[Answer]:
         """What is to be said to this Ask. Nothing is raised, now or later."""
@@ -78,6 +89,10 @@ class Pipeline:
             return _reply(self._chain.ask(stage, connection, subject.verb, subject.argument))
         if subject is None:
             return _reply(self._chain.ask(stage, connection))
+        if self._login_desk is not None and isinstance(subject, Credentials | KeysWanted):
+            if isinstance(subject, KeysWanted):
+                return self._login_desk.keys(connection, subject)
+            return self._login_desk.answer(connection, subject)
         return _reply(self._chain.ask(stage, connection, subject))
 
     def ended(self, transaction: Transaction) -> None:
@@ -112,7 +127,7 @@ class Pipeline:
 
     def _rcpt(self, transaction: Transaction, recipient: Address) -> Answer | Awaitable[Answer]:
         connection = transaction.connection
-        if connection.naughty is not None and not recipient.is_postmaster:
+        if connection.naughty is not None and not (recipient.is_postmaster or connection.user):
             return connection.naughty
         if self._rcpt_hooks:
             decision = self._chain.ask(Stage.RCPT, transaction, recipient)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
+from fastsmtp.config.auth import AuthSettings
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
 from fastsmtp.pipeline.loader import LoadedPlugin
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.smtp.load import Load
+from fastsmtp.smtp.mechanisms import mechanisms
 from fastsmtp.smtp.message import Spool
-from fastsmtp.smtp.options import Room, SessionOptions
+from fastsmtp.smtp.options import AuthOptions, Room, SessionOptions
 from fastsmtp.stats import Stats
 
 __all__ = ["build_pipelines", "session_options"]
@@ -55,4 +57,9 @@ def session_options(
         bare_newline=settings.smtp.bare_newline,
         asks=pipeline.asks,
         starttls=settings.tls.is_on and entry.tls in ("auto", "starttls"),
+        auth=_auth_options(settings.auth) if settings.offers_auth(entry) else None,
     )
+
+
+def _auth_options(auth: AuthSettings) -> AuthOptions:
+    return AuthOptions(mechanisms(auth.mechanisms), auth.tries, auth.require_tls)

@@ -24,6 +24,7 @@ from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.server.tls.transport import TlsTransport
 from fastsmtp.smtp.effects import Answer, Ask, Flush, Stage, StartTls
 from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, Reply
+from fastsmtp.smtp.sasl import ScramKeys
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
 from fastsmtp.smtp.transitions import State
@@ -34,7 +35,7 @@ _CLOSE_S: Final = 10.0
 """How long a client may take to read our last words."""
 
 # A tuple, since `Reply | Recipient` would be a new object at every question.
-_ANSWERS: Final = (Reply, Recipient)
+_ANSWERS: Final = (Reply, Recipient, ScramKeys)
 
 _IN_MESSAGE: Final = State.MESSAGE  # 14 ns instead of 208 through the class (CPython 3.11), for every read
 _BETWEEN_CHUNKS: Final = State.CHUNKS

@@ -7,6 +7,7 @@ from typing import Final
 from fastsmtp.config.model import Settings
 from fastsmtp.log import STDOUT_DESCRIPTOR, LineLog
 from fastsmtp.server.server import Server
+from fastsmtp.smtp.sasl import MECHANISMS
 from fastsmtp.stats import Family
 
 __all__ = ["document"]
@@ -33,7 +34,11 @@ _PLUGINS: Final = """
 
 async def _families() -> list[Family]:
     settings = Settings.model_validate(
-        {"hostname": "mx.example.org", "plugin": [{"use": "block_sender", "options": {"domains": ["spam.example"]}}]}
+        {
+            "hostname": "mx.example.org",
+            "auth": {"enabled": True, "mechanisms": MECHANISMS},
+            "plugin": [{"use": "block_sender", "options": {"domains": ["spam.example"]}}],
+        }
     )
     return list(Server(settings, LineLog(STDOUT_DESCRIPTOR)).stats.families())
 

@@ -19,12 +19,14 @@ from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
 from fastsmtp.config.places import Door, ListenAddress
 from fastsmtp.delivery.maildir import MaildirStore
-from fastsmtp.directory.backend import cached_directory
+from fastsmtp.directory.backend import cached_directory, check_logins
+from fastsmtp.directory.passwords import PasswordChecker
 from fastsmtp.errors import DirectoryError, StartError
 from fastsmtp.log import LineLog, LogHandler
 from fastsmtp.metrics import build_registry
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
+from fastsmtp.pipeline.login import LoginDesk
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import Services, Stage
 from fastsmtp.server.admission import Admission
@@ -106,6 +108,7 @@ class Server:
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
+        self._passwords = PasswordChecker(waiting=settings.auth.waiting) if settings.has_auth else None
         entries = settings.listeners
         self.pipelines = build_pipelines(entries, self._plugins, self._build_pipeline)
         loop = asyncio.get_running_loop()
@@ -145,6 +148,8 @@ class Server:
         """Backends, plugins, then the doors. Raises StartError; what had started is stopped again."""
         try:
             await self._directory.open()
+            if self._passwords is not None:
+                await check_logins(self._directory)
             await self._store.open()
             await self._start_plugins()
             self._deadlines.start()
@@ -178,7 +183,11 @@ class Server:
 
     def _build_pipeline(self, plugins: Sequence[LoadedPlugin]) -> Pipeline:
         chain = Chain(plugins, self.stats, self._clock)
-        return Pipeline(chain, self._directory, self._store, self.stats, self._store.quotas)
+        login_desk: LoginDesk | None = None
+        if self._passwords is not None:
+            mechanisms = self._settings.auth.mechanisms
+            login_desk = LoginDesk(chain, self._directory, self._passwords, self.stats, mechanisms)
+        return Pipeline(chain, self._directory, self._store, self.stats, self._store.quotas, login_desk)
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, finish what is under way within `drain_s` seconds, let go of everything."""
@@ -196,6 +205,8 @@ class Server:
                 await loaded.plugin.stop()
             except Exception:  # noqa: BLE001 - the others are to be stopped all the same
                 _log.exception("plugin does not stop", extra={"plugin": loaded.name})
+        if self._passwords is not None:
+            self._passwords.close()
         await self._store.close()
         await self._directory.close()
         if self._metrics is not None:

@@ -13,6 +13,7 @@ from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.reception import Reception
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.sasl import RESPONSE_LINE_BYTES, Exchange, encode_challenge
 from fastsmtp.smtp.transaction import Connection, Transaction, TransactionOutcome
 from fastsmtp.smtp.transitions import State
 
@@ -25,6 +26,8 @@ class Dialogue:
     """One client's. `verb` is the command that is being answered; `asks` are the stages that somebody wants to hear of.
     `extensions` are what this client is offered, in the state of its encryption; `naughty_at_door` is the mark (and
     whose it is) that it had before it said anything.
+
+    `exchange` is the authentication that is under way, `wrong_passwords` are those of all of them.
 
     `transaction` is None outside of one; `transaction_ids` gives each its name.
     """
@@ -53,6 +56,8 @@ class Dialogue:
         self._effect: Effect | None = None  # one at a time: nothing goes on before it was taken
         self._continue: Resumed | None = None
         self._errors = 0
+        self.exchange: Exchange | None = None
+        self.wrong_passwords = 0
 
     @property
     def open_transaction(self) -> Transaction:
@@ -78,6 +83,16 @@ class Dialogue:
         """Ask, and go on with `go_on(dialogue, answer)`; no further command is looked at before."""
         self._continue = go_on
         self._effect = ask
+
+    def challenge(self, challenge: bytes) -> None:
+        """Say this to a client that authenticates itself; what it says next is its response and no command."""
+        self._output.append(encode_challenge(challenge))
+        self._counter.count(self.verb, 334)
+        self._parser.expect_response(RESPONSE_LINE_BYTES)
+
+    def forget_used_input(self) -> None:
+        """Keep nothing of what was read."""
+        self._parser.forget_used()
 
     def discard_input(self) -> int:
         """Throw away what was fed and not looked at; how many octets that is."""

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, TypeAlias
 from fastsmtp.enums import quick
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.sasl import Credentials, KeysWanted, ScramKeys
 from fastsmtp.smtp.transaction import Hello, Recipient, Transaction
 
 __all__ = ["FLUSH", "Answer", "Ask", "Effect", "Ended", "Flush", "Stage", "StartTls", "VerbLine"]
@@ -17,6 +18,7 @@ class Stage(enum.Enum):
 
     CONNECT = "on_connect"
     HELLO = "on_hello"
+    AUTH = "on_auth"
     MAIL = "on_mail"
     RCPT = "on_rcpt"
     DATA = "on_data"
@@ -46,7 +48,7 @@ class Ask(NamedTuple):
     """Somebody has to answer before the dialogue goes on: `Session.resume(answer)`."""
 
     stage: Stage
-    subject: Hello | Address | VerbLine | None = None
+    subject: Hello | Credentials | KeysWanted | Address | VerbLine | None = None
 
 
 class Flush(NamedTuple):
@@ -73,5 +75,5 @@ class StartTls(NamedTuple):
 
 Effect: TypeAlias = Ask | Ended | Flush | StartTls
 
-Answer: TypeAlias = Reply | Recipient | None
-"""How an Ask is resumed: no opinion, a reply, or (RCPT) the recipient that was accepted."""
+Answer: TypeAlias = Reply | Recipient | ScramKeys | None
+"""How an Ask is resumed: no opinion, a reply, a recipient that was accepted (RCPT), keys that were wanted (AUTH)."""

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from fastsmtp.smtp.address import AddressError, parse_mailbox
 from fastsmtp.smtp.replies import Reply
 
 __all__ = ["MailParameters", "ParameterError", "offers", "parse_mail_parameters", "parse_rcpt_parameters"]
 
 # esmtp-param (RFC 5321 section 4.1.2), with the 8-bit values of RFC 6531 section 3.3 left out: none of ours has one
 _match_parameter = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([\x21-\x3c\x3e-\x7e]+))?\Z").match
+
+_hex_char = re.compile(rb"\+([0-9A-F]{2})").sub
 
 
 class ParameterError(ValueError):
@@ -34,7 +37,7 @@ class MailParameters:
 
 
 def offers(message_size: int) -> dict[str, str]:
-    """The extensions of this server as EHLO lists them, keyword to parameters. `message_size` in octets."""
+    """The extensions that everybody is offered as EHLO lists them, keyword to parameters. `message_size` in octets."""
     return {
         "PIPELINING": "",  # RFC 2920
         "SIZE": str(message_size),  # RFC 1870
@@ -72,11 +75,25 @@ def _smtputf8(parameters: MailParameters, value: bytes | None, _: Mapping[str, s
     parameters.smtputf8 = True
 
 
+def _auth(_: MailParameters, value: bytes | None, __: Mapping[str, str]) -> None:
+    """RFC 4954 section 5. It is read and forgotten: nothing is sent on, so it concerns nobody here."""
+    # xtext (RFC 3461 section 4): what a parameter cannot hold is +XX, and so is every plus sign.
+    decoded = _hex_char(lambda found: bytes.fromhex(found[1].decode()), value or b"")
+    try:
+        if value is None or b"+" in _hex_char(b"", value):
+            raise AddressError("not xtext")
+        if value != b"<>":
+            parse_mailbox(decoded.decode())
+    except ValueError:
+        raise _malformed("AUTH", "AUTH=<> or AUTH=user@domain, with +XX for what cannot stand there") from None
+
+
 # parameter: the extension that enables it, and what it says
 _MAIL: Final[Mapping[str, tuple[str, Callable[[MailParameters, bytes | None, Mapping[str, str]], None]]]] = {
     "SIZE": ("SIZE", _size),
     "BODY": ("8BITMIME", _body),
     "SMTPUTF8": ("SMTPUTF8", _smtputf8),
+    "AUTH": ("AUTH", _auth),
 }
 
 

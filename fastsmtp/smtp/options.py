@@ -10,9 +10,10 @@ from fastsmtp.smtp.extensions import offers
 from fastsmtp.smtp.load import Load
 from fastsmtp.smtp.message import Spool
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.sasl import Mechanism
 from fastsmtp.stats import Stats
 
-__all__ = ["Room", "SessionOptions"]
+__all__ = ["AuthOptions", "Room", "SessionOptions"]
 
 
 @dataclass(slots=True)
@@ -26,13 +27,27 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthOptions:
+    """How a client may log in: with which mechanisms, in how many tries a connection, and whether only under TLS."""
+
+    mechanisms: Mapping[str, Mechanism]
+    tries: int = 3
+    require_tls: bool = True
+
+    @property
+    def offer(self) -> dict[str, str]:
+        """What EHLO lists of it (RFC 4954 section 3)."""
+        return {"AUTH": " ".join(self.mechanisms)}
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOptions:
     """What is the same for every session of a listener. Sizes in octets.
 
     `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
     before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
     is None, all of it stays in memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who
-    have none; `tls_extensions` are what those are offered who do.
+    have none; `tls_extensions` are what those are offered who do. `auth` is None where nobody logs in.
     """
 
     hostname: str
@@ -49,6 +64,7 @@ class SessionOptions:
     bare_newline: Literal["normalize", "reject"] = "normalize"
     asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
     starttls: bool = False
+    auth: AuthOptions | None = None
     extensions: Mapping[str, str] = field(init=False)
     tls_extensions: Mapping[str, str] = field(init=False)
     greeting: Reply = field(init=False)
@@ -57,9 +73,14 @@ class SessionOptions:
     tls_ehlo_reply: Reply = field(init=False)
 
     def __post_init__(self) -> None:
-        tls_extensions = offers(self.message_size)
-        # RFC 3207 section 4.2: not offered once it is on
-        extensions = {**tls_extensions, "STARTTLS": ""} if self.starttls else tls_extensions
+        extensions = offers(self.message_size)
+        tls_extensions = extensions
+        if self.auth is not None:
+            tls_extensions = {**extensions, **self.auth.offer}
+            if not self.auth.require_tls:
+                extensions = tls_extensions
+        if self.starttls:
+            extensions = {**extensions, "STARTTLS": ""}  # RFC 3207 section 4.2: not offered once it is on
         greeting = f"{self.hostname} ESMTP {self.banner or 'fastsmtp'}"  # the name comes first (section 4.2)
         object.__setattr__(self, "extensions", extensions)
         object.__setattr__(self, "tls_extensions", tls_extensions)

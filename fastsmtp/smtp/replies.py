@@ -142,6 +142,19 @@ CHUNKS_UNDER_WAY: Final = Reply(503, "5.5.1", "A message is coming in chunks: go
 NEEDS_BDAT: Final = Reply(503, "5.5.1", "A message that is BODY=BINARYMIME comes by BDAT")  # RFC 3030 section 3
 NO_VALID_RECIPIENTS: Final = Reply(554, "5.5.1", "No valid recipients")  # section 3.3
 
+# AUTH (RFC 4954 sections 4 and 6)
+AUTHENTICATED: Final = Reply(235, "2.7.0", "Authentication successful")
+AUTH_TROUBLE: Final = Reply(454, "4.7.0", "Cannot check that now, try again later")
+AUTH_LINE_TOO_LONG: Final = Reply(500, "5.5.6", "Response too long")
+BAD_AUTH_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: AUTH mechanism [initial-response]")
+BAD_RESPONSE: Final = Reply(501, "5.5.2", "Not base64, or not what the mechanism has there")
+AUTH_CANCELLED: Final = Reply(501, "5.7.0", "Authentication cancelled")
+AUTHENTICATED_ALREADY: Final = Reply(503, "5.5.1", "You are authenticated already")
+UNKNOWN_MECHANISM: Final = Reply(504, "5.5.4", "Mechanism not offered")
+AUTH_FAILED: Final = Reply(535, "5.7.8", "User or password is wrong")  # nobody learns which
+AUTH_NEEDS_TLS: Final = Reply(538, "5.7.11", "Say STARTTLS first; passwords are not sent in the open")
+TOO_MANY_TRIES: Final = Reply(421, "4.7.0", "Too many wrong passwords", closes=True)
+
 # Policy of the engine
 MESSAGE_TOO_BIG: Final = Reply(552, "5.3.4", "Message too big")  # RFC 1870 section 6
 BARE_NEWLINE: Final = Reply(550, "5.5.2", "Bare <CR> or <LF> in the message; lines end in <CR><LF>")

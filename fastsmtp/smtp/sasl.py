@@ -19,6 +19,7 @@ from fastsmtp.smtp.address import AddressError, parse_mailbox
 __all__ = [
     "MECHANISMS",
     "PASSWORD_OCTETS",
+    "RESPONSE_LINE_BYTES",
     "Credentials",
     "Exchange",
     "KeysWanted",
@@ -35,6 +36,8 @@ __all__ = [
 MechanismName: TypeAlias = Literal["PLAIN", "LOGIN", "SCRAM-SHA-256"]
 MECHANISMS: Final[tuple[MechanismName, ...]] = get_args(MechanismName)
 
+RESPONSE_LINE_BYTES: Final = 12_288
+"""Longest line of a response, CRLF included (RFC 4954 section 4.0)."""
 NAME_OCTETS: Final = 320
 """Longest user name: more than any address has."""
 PASSWORD_OCTETS: Final = 1024

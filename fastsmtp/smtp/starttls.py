@@ -34,10 +34,11 @@ def _secured_instead(_: Dialogue, answer: Answer) -> None:
 def forget(dialogue: Dialogue) -> None:
     """Back to the beginning, in TLS: nothing that the client said before counts (RFC 3207 section 4.2).
 
-    What is known of it otherwise stays: where it comes from, and how many bad commands it has sent.
+    What is known of it otherwise stays: where it comes from, how many bad commands and passwords it sent.
     """
     connection = dialogue.connection
     connection.hello = None
+    connection.user = ""
     connection.naughty, connection.naughty_by = dialogue.naughty_at_door
     dialogue.state = _CONNECTED
     dialogue.extensions = dialogue.options.tls_extensions

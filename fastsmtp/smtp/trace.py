@@ -45,7 +45,12 @@ def received(transaction: Transaction, hostname: str, now: float) -> bytes:
     connection = transaction.connection
     hello = connection.hello
     name = hello.name if hello and _is_hello_name(hello.name) else "invalid"
-    protocol = _protocol(hello.verb if hello else "HELO", connection.tls, smtputf8=transaction.smtputf8)
+    protocol = _protocol(
+        hello.verb if hello else "HELO",
+        connection.tls,
+        smtputf8=transaction.smtputf8,
+        is_authenticated=connection.user != "",
+    )
     words = [f"id {transaction.id}"]
     if len(transaction.recipients) == 1:
         words.append(f"for <{_text(transaction.recipients[0].address)}>")
@@ -55,14 +60,14 @@ def received(transaction: Transaction, hostname: str, now: float) -> bytes:
     return f"{text};\n\t{_date(int(now))}\n".encode()
 
 
-def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool) -> str:
+def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool, is_authenticated: bool) -> str:
     """What stands behind `with`: the protocol and, in a comment, the version of TLS."""
     # RFC 6531 section 4.3 has a word of its own for internationalized mail.
     protocol = "UTF8SMTP" if smtputf8 else _PROTOCOLS[verb]
-    if tls is None:
-        return protocol
-    # RFC 3848; there is no such word for a client that said HELO.
-    return f"{protocol}{'' if protocol == 'SMTP' else 'S'} ({tls.version})"
+    # RFC 3848: S is TLS, A is AUTH; there are no such words for a client that said HELO.
+    if protocol != "SMTP":
+        protocol = f"{protocol}{'S' if tls else ''}{'A' if is_authenticated else ''}"
+    return protocol if tls is None else f"{protocol} ({tls.version})"
 
 
 @lru_cache(maxsize=1024)

@@ -52,8 +52,8 @@ class Connection:
     `remote_address` is empty for a client on a Unix socket, whose path `local_address` then is. `listener` is the name
     of the listener through which it came, `proxy_address` the proxy that said who it is (PROXY protocol), else empty.
     `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
-    forgotten (RFC 3207 section 4.2).
-    `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids.
+    forgotten (RFC 3207 section 4.2). `user` is who has logged in (AUTH), as a canonical address, and empty when nobody
+    has. `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids.
     """
 
     id: str
@@ -63,6 +63,7 @@ class Connection:
     local_port: int
     hello: Hello | None = None
     tls: TlsFacts | None = None
+    user: str = ""
     naughty: Reply | None = None
     naughty_by: str = ""
     early_talker: bool = False

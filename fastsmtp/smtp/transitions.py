@@ -29,7 +29,7 @@ __all__ = ["TRANSITIONS", "Dropped", "State", "Target", "mermaid"]
 
 @quick
 class State(enum.Enum):
-    """Where a session is. The message itself is a state too: in it, or in a chunk of it, nothing is a command.
+    """Where a session is. The message is a state too, and so is an authentication: in them, nothing is a command.
 
     CHUNKS is between two chunks of a message, REFUSED where further chunks may come of one that was refused.
     """
@@ -38,6 +38,7 @@ class State(enum.Enum):
     GREETED = "greeted"
     SENDER = "sender given"
     RECIPIENTS = "recipients given"
+    SASL = "authentication"
     MESSAGE = "message"
     CHUNKS = "between chunks"
     REFUSED = "chunk refused"
@@ -56,7 +57,7 @@ Target: TypeAlias = State | Reply | Dropped
 
 
 # Defined by a standard, and not ours: expansion of lists, the extensions of their own issue, the relics of RFC 821.
-_NOT_OFFERED: Final = dict.fromkeys((b"EXPN", b"AUTH", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED)
+_NOT_OFFERED: Final = dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED)
 # A browser that was tricked into talking to port 25 must not get to its second line (ALPACA).
 _HTTP: Final = dict.fromkeys((b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PATCH"), HTTP_SPOKEN)
 
@@ -82,6 +83,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
             BDAT=Dropped(HELLO_FIRST, State.CONNECTED),
             RSET=State.CONNECTED,
             STARTTLS=HELLO_FIRST,
+            AUTH=HELLO_FIRST,
         ),
         State.GREETED: _row(
             State.GREETED,
@@ -93,6 +95,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
             BDAT=Dropped(MAIL_FIRST, State.REFUSED),
             RSET=_GREETED,
             STARTTLS=State.CONNECTED,
+            AUTH=State.SASL,
         ),
         State.SENDER: _row(
             State.SENDER,
@@ -104,6 +107,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
             BDAT=Dropped(NO_VALID_RECIPIENTS, State.REFUSED),
             RSET=_GREETED,
             STARTTLS=NESTED_MAIL,
+            AUTH=NESTED_MAIL,  # RFC 4954 section 4
         ),
         State.RECIPIENTS: _row(
             State.RECIPIENTS,
@@ -115,6 +119,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
             BDAT=State.MESSAGE,
             RSET=_GREETED,
             STARTTLS=NESTED_MAIL,
+            AUTH=NESTED_MAIL,  # RFC 4954 section 4
         ),
         State.CHUNKS: _row(
             State.CHUNKS,
@@ -126,6 +131,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
             BDAT=State.MESSAGE,
             RSET=_GREETED,
             STARTTLS=NESTED_MAIL,
+            AUTH=NESTED_MAIL,
         ),
         State.REFUSED: _row(
             State.REFUSED,
@@ -137,6 +143,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
             BDAT=State.REFUSED,
             RSET=_GREETED,
             STARTTLS=State.CONNECTED,
+            AUTH=State.SASL,
         ),
     }
 )
@@ -158,5 +165,6 @@ def mermaid() -> str:
     lines.append(f"    {message} --> {names[State.GREETED]}: CRLF . CRLF, end of the LAST chunk")
     lines.append(f"    {message} --> {names[State.CHUNKS]}: end of another chunk")
     lines.append(f"    {message} --> {names[State.REFUSED]}: end of a refused chunk")
+    lines.append(f"    {names[State.SASL]} --> {names[State.GREETED]}: 235, 535")
     lines.append(f"    {names[State.CLOSED]} --> [*]: 221")
     return "\n".join(lines)

@@ -1,10 +1,14 @@
 """The client's end of a dialogue, and what it hears."""
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from scramp import ScramClient  # type: ignore[import-untyped] # it ships no types
+
+from fastsmtp.smtp.sasl import MechanismName
 from fastsmtp.smtp.transaction import Connection
 
 __all__ = ["Client", "Heard", "ServerEnd"]
@@ -103,6 +107,31 @@ class Client:
         """STARTTLS; after a 220 the connection is encrypted, and a new `hello` is needed."""
         return self.command("STARTTLS")
 
+    def login(self, user: str, password: str, mechanism: MechanismName = "PLAIN") -> Heard:
+        """AUTH with this mechanism, and EHLO before it where there was none: the reply that decided it."""
+        if self.connection.hello is None and (hello := self.hello()).code != 250:
+            return hello
+        if mechanism == "PLAIN":
+            return self.command(f"AUTH PLAIN {_base64(f'{chr(0)}{user}{chr(0)}{password}')}")
+        if mechanism == "LOGIN":
+            answers = iter((user, password))
+            heard = self.command("AUTH LOGIN")
+            while heard.code == 334:
+                heard = self.command(_base64(next(answers)))
+            return heard
+        return self._login_by_scram(user, password)
+
+    def _login_by_scram(self, user: str, password: str) -> Heard:
+        scram = ScramClient(["SCRAM-SHA-256"], user, password)
+        heard = self.command(f"AUTH SCRAM-SHA-256 {_base64(scram.get_client_first())}")
+        if heard.code == 334:
+            scram.set_server_first(b64decode(heard.lines[0]).decode())
+            heard = self.command(_base64(scram.get_client_final()))
+        if heard.code == 334:
+            scram.set_server_final(b64decode(heard.lines[0]).decode())  # whether the server knows the password, too
+            heard = self.command("")
+        return heard
+
     def mail(self, sender: str = "", *parameters: str) -> Heard:
         """MAIL with the address as it is written between the brackets, and parameters such as `"SIZE=100"`."""
         return self.command(" ".join((f"MAIL FROM:<{sender}>", *parameters)))
@@ -153,3 +182,7 @@ class Client:
         if not replies:
             raise ConnectionError("no reply")
         return replies[-1]
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()

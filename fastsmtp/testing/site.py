@@ -6,17 +6,24 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
+from argon2.profiles import CHEAPEST
+
 from fastsmtp.config.model import PluginEntry
 from fastsmtp.directory.memory import MemoryDirectory
+from fastsmtp.directory.passwords import PasswordChecker
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
+from fastsmtp.pipeline.login import LoginDesk
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import AnyPlugin, Services
-from fastsmtp.ports import Directory, MessageStore
+from fastsmtp.ports import Directory, Logins, MessageStore
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Ended, Flush, StartTls
-from fastsmtp.smtp.options import SessionOptions
+from fastsmtp.smtp.mechanisms import mechanisms
+from fastsmtp.smtp.options import AuthOptions, SessionOptions
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.sasl import MECHANISMS, ScramKeys
+from fastsmtp.smtp.scram import derive_keys
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
@@ -37,7 +44,9 @@ _TLS: Final = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
 class Site:
     """A server in memory; use it in a `with` statement, which starts and stops its plugins.
 
-    `users` are addresses whose domains become ours; `session` is whatever `SessionOptions` takes (`message_size=...`).
+    `users` are addresses whose domains become ours; `passwords` are further ones, and with them AUTH is on offer, in
+    plain text too (even with `{}`, for a `directory` or a plugin that knows some). `session` is whatever
+    `SessionOptions` takes (`message_size=...`).
     With `starttls=True` TLS is on offer, and is on, as `tls` says, once a client has heard the 220: there is no
     handshake, and what the client sent in the same breath is thrown away, as a server does it.
 
@@ -52,6 +61,7 @@ class Site:
         plugins: Iterable[PluginSpec] = (),
         users: Iterable[str] = ("user@example.test",),
         *,
+        passwords: Mapping[str, str] | None = None,
         plugin_path: Sequence[Path] = (),
         directory: Directory | None = None,
         store: MessageStore | None = None,
@@ -61,12 +71,21 @@ class Site:
         memory = MemoryStore()
         self.clock = SettableClock()
         self.stats = Stats()
-        self.directory: Directory = directory or MemoryDirectory(users)
+        self.directory: Directory = directory or _directory(users, passwords or {})
         self.store: MessageStore = store or memory
         self.delivered = memory.delivered
         self.transactions: list[Transaction] = []
         self.plugins = _load(plugins, plugin_path)
-        self.pipeline = Pipeline(Chain(self.plugins, self.stats, self.clock), self.directory, self.store, self.stats)
+        chain = Chain(self.plugins, self.stats, self.clock)
+        self._checker: PasswordChecker | None = None
+        login_desk: LoginDesk | None = None
+        if passwords is not None:
+            if not isinstance(self.directory, Logins) or (directory is not None and passwords):
+                raise TypeError("give the passwords to the directory, and `passwords={}`")
+            self._checker = PasswordChecker(parameters=CHEAPEST, secret=b"the same in every test")
+            login_desk = LoginDesk(chain, self.directory, self._checker, self.stats, MECHANISMS)
+            session = {"auth": AuthOptions(mechanisms(MECHANISMS), require_tls=False), **session}
+        self.pipeline = Pipeline(chain, self.directory, self.store, self.stats, login_desk=login_desk)
         self.options = SessionOptions(**{"hostname": "mx.example.test", "asks": self.pipeline.asks, **session})
         self.byte_by_byte = byte_by_byte
         self.tls = _TLS
@@ -133,6 +152,8 @@ class Site:
         await self.pipeline.settle()
         for loaded in reversed(self._started):
             await loaded.plugin.stop()
+        if self._checker is not None:
+            self._checker.close()
         await self.store.close()
         await self.directory.close()
 
@@ -190,10 +211,18 @@ class _ServerEnd:
             if transaction is not None and not transaction.begun_ns:
                 transaction.begun_ns = site.clock.monotonic_ns()
             answer = site.pipeline.answer(effect, session.connection, transaction)
-            if answer is not None and not isinstance(answer, Reply | Recipient):
+            if answer is not None and not isinstance(answer, Reply | Recipient | ScramKeys):
                 answer = await answer
             session.resume(answer)
         return False
+
+
+def _directory(users: Iterable[str], passwords: Mapping[str, str]) -> MemoryDirectory:
+    """Keys of SCRAM serve every mechanism, and these are quickly made."""
+    directory = MemoryDirectory(users)
+    for user, password in passwords.items():
+        directory.add_user(user, password_hash=str(derive_keys(password, b"salt of a test", 4096)))
+    return directory
 
 
 def _load(specs: Iterable[PluginSpec], plugin_path: Sequence[Path]) -> list[LoadedPlugin]:

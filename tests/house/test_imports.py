@@ -21,6 +21,7 @@ LAYERS = {
     "fastsmtp.enums": 0,
     "fastsmtp.smtp.replies": 0,
     "fastsmtp.smtp.address": 0,
+    "fastsmtp.config.auth": 0,
     "fastsmtp.config.limits": 0,
     "fastsmtp.config.listeners": 0,
     "fastsmtp.config.model": 0,

@@ -14,7 +14,7 @@ MADE_ON_THE_SPOT = {"421 4.3.0", "554 5.3.0", "555 5.5.4"}
 def test_every_refusal_is_in_the_table() -> None:
     table = PAGE.partition("## Refusals")[2].partition("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("| `")]
-    listed = {status for row in rows for status in re.findall(r"`([45]\d\d \d\.\d\.\d)`", row.split("|")[1])}
+    listed = {status for row in rows for status in re.findall(r"`([45]\d\d \d\.\d\.\d+)`", row.split("|")[1])}
     known = {
         f"{reply.code} {reply.enhanced}"
         for reply in vars(replies).values()

@@ -18,12 +18,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM, Signals
+from types import MappingProxyType
 from typing import Any, Final
 
+from argon2.profiles import CHEAPEST
 from prometheus_client.parser import text_string_to_metric_families
 
 from fastsmtp.config.template import render_bare
 from fastsmtp.directory.admin import SqliteAdmin
+from fastsmtp.directory.schemes import hash_password
 from fastsmtp.smtp.address import parse_mailbox
 
 DEADLINE_S: Final = 20.0
@@ -147,7 +150,13 @@ def _age(path: Path) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"[0-9]+", path.name)[:4]))
 
 
-def make_site(folder: Path, settings: Mapping[str, object], users: Sequence[str], plugins: str) -> Path:
+def make_site(
+    folder: Path,
+    settings: Mapping[str, object],
+    users: Sequence[str],
+    plugins: str,
+    passwords: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Write configuration and directory; returns the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     with SqliteAdmin(folder / "directory.db", create=True) as admin:
@@ -155,6 +164,8 @@ def make_site(folder: Path, settings: Mapping[str, object], users: Sequence[str]
             admin.add_domain(domain)
         for user in users:
             admin.add_user(user)
+        for user, password in passwords.items():
+            admin.set_password(user, hash_password(password, parameters=CHEAPEST))
     configuration = folder / "fastsmtp.toml"
     configuration.write_text(f"{render_bare({**_DEFAULTS, **settings})}\n{plugins}")
     return configuration
@@ -167,14 +178,15 @@ def running_server(
     *,
     users: Sequence[str] = ("alice@example.test", "bob@example.test"),
     plugins: str = "",
+    passwords: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[ServerProcess]:
     """Start a server in a new site, and stop it at the end with SIGTERM, which must give exit code 0.
 
     `settings` are key paths with their values (`{"limits.recipients": 2}`) on top of free ports on 127.0.0.1 and
     `durability = "none"`; `users` get mailboxes and their domains become ours; `plugins` is TOML, `[[plugin]]` tables
-    and others that repeat.
+    and others that repeat; `passwords` are those of users.
     """
-    with serve(make_site(folder, settings or {}, users, plugins)) as server:
+    with serve(make_site(folder, settings or {}, users, plugins, passwords)) as server:
         yield server
 
 

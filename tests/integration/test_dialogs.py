@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2.profiles import CHEAPEST
 from certificates import NAME, as_toml, certificate, client_context, write
-from dialog import USERS, Dialog, DialogError, Stored, check_stored, parse, play, read_dialogs
+from dialog import PASSWORDS, USERS, Dialog, DialogError, Stored, check_stored, parse, play, read_dialogs
 from integration.server import ServerProcess, running_server, wait_until
 
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.spool import SpoolFolder
 from fastsmtp.directory.memory import MemoryDirectory
+from fastsmtp.directory.schemes import hash_password
 from fastsmtp.ports import Mailbox
 from fastsmtp.server.build import session_options
 from fastsmtp.smtp.address import parse_mailbox
@@ -42,9 +44,13 @@ class Store(MemoryStore):
 def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder | None = None) -> Site:
     """The settings of the dialog, the users of every dialog; every body goes into the spool, where there is one."""
     settings = Settings.model_validate(dialog.configuration)
+    directory = MemoryDirectory(USERS, postmaster=settings.directory.postmaster)
+    for user, password in PASSWORDS.items():
+        directory.add_user(user, password_hash=hash_password(password, parameters=CHEAPEST))
     site = Site(
         [entry.model_dump() for entry in settings.plugin],
-        directory=MemoryDirectory(USERS, postmaster=settings.directory.postmaster),
+        directory=directory,
+        passwords={},
         store=Store(),
         byte_by_byte=byte_by_byte,
     )
@@ -157,6 +163,7 @@ class Servers:
                     settings,
                     users=USERS,
                     plugins=dialog.plugins,
+                    passwords=PASSWORDS,
                 )
             )
         return self._running[key]

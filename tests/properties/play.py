@@ -104,5 +104,6 @@ def read_commands(parser: Parser, portions: Sequence[bytes]) -> list[Said]:
     for portion in portions:
         parser.feed(portion)
         while (command := parser.next_command()) is not None:
+            assert not isinstance(command, bytes), "nobody expects a response"
             said.append(command)
     return said

@@ -1,5 +1,6 @@
 """Command lines and message data; the rows about the end of data are in tests/vectors/data_endings.toml."""
 
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -477,3 +478,71 @@ def test_data_after_an_unfinished_command_line_starts_afresh() -> None:
 def test_limits_that_cannot_be_meant(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
         Parser(**limits)
+
+
+# --- Responses, which are no commands ---------------------------------------------------------------------------------
+
+
+def test_one_line_is_a_response_and_then_there_are_commands_again() -> None:
+    parser = Parser()
+    parser.expect_response(100)
+    parser.feed(b" Qui t \t\0\xff\r\nquit x\r\nnoop\r\n")
+    assert parser.next_command() == b" Qui t \t\0\xff"
+    assert parser.next_command() == (b"QUIT", b"x")
+    parser.expect_response(100)
+    assert parser.next_command() == b"noop"
+    assert parser.next_command() is None
+
+
+@pytest.mark.parametrize("line", [b"", b"A", b"x" * 98, b"a\rb"])
+def test_a_response_at_every_split(line: bytes) -> None:
+    wire = line + b"\r\nNOOP\r\n"
+    for portions in [*splits(wire), single_bytes(wire)]:
+        parser = Parser(line_bytes=50)
+        parser.expect_response(100)
+        said: list[object] = []
+        for portion in portions:
+            parser.feed(portion)
+            while (line_or_command := parser.next_command()) is not None:
+                said.append(line_or_command)
+        assert said == [line, (b"NOOP", b"")]
+
+
+@pytest.mark.parametrize(
+    ("wire", "fault"),
+    [
+        (b"x" * 99 + b"\r\n", LineFault.TOO_LONG),
+        (b"x" * 500 + b"\r\n", LineFault.TOO_LONG),
+        (b"a\nb\r\n", LineFault.BARE_LF),
+    ],
+)
+def test_a_response_that_is_no_line_counts_as_one(wire: bytes, fault: LineFault) -> None:
+    for portions in ([wire + b"noop\r\n"], single_bytes(wire + b"noop\r\n")):
+        parser = Parser(line_bytes=50)
+        parser.expect_response(100)
+        assert read_commands(parser, portions) == [fault, (b"NOOP", b"")]
+
+
+def test_what_is_thrown_away_was_no_response() -> None:
+    parser = Parser()
+    parser.expect_response(100)
+    parser.discard_input()
+    parser.feed(b"noop\r\n")
+    assert parser.next_command() == (b"NOOP", b"")
+
+
+def test_nothing_is_kept_of_what_was_read() -> None:
+    parser = Parser()
+    data = b"".join([b"AUTH PLAIN secret\r\n", b"noop\r\nqu"])
+    held = sys.getrefcount(data)
+    parser.feed(data)
+    assert parser.next_command() == (b"AUTH", b"PLAIN secret")
+    assert sys.getrefcount(data) == held + 1
+    parser.forget_used()
+    assert sys.getrefcount(data) == held
+    assert parser.pending == len(b"noop\r\nqu")
+    assert parser.next_command() == (b"NOOP", b"")
+    assert parser.next_command() is None
+    parser.forget_used()
+    parser.feed(b"it\r\n")
+    assert parser.next_command() == (b"QUIT", b"")

@@ -265,6 +265,13 @@ def test_a_transaction_says_how_it_was_encrypted() -> None:
     }
 
 
+def test_a_transaction_says_who_had_logged_in() -> None:
+    connection = Connection("c1", "192.0.2.7", 50_000, "192.0.2.1", 25)
+    assert "user" not in transaction_line(Transaction("1a2b", connection), time=0.0, duration_ns=0)
+    connection.user = "joe@example.test"
+    assert transaction_line(Transaction("1a2b", connection), time=0.0, duration_ns=0)["user"] == "joe@example.test"
+
+
 def test_a_transaction_without_an_end() -> None:
     transaction = Transaction("1a2b", Connection("c1", "::1", 1, "::1", 25), sender=NULL_SENDER)
 

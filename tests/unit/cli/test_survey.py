@@ -5,6 +5,7 @@ from certificates import certificate, write
 
 from fastsmtp.cli.site import create_site
 from fastsmtp.cli.survey import survey
+from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.errors import ConfigurationError
 
 
@@ -76,3 +77,37 @@ def test_a_plugin_that_runs_nowhere(tmp_path: Path) -> None:
     warnings = [finding.sentence for finding in survey(configuration) if finding.level == "warning"]
 
     assert warnings == ["loop does not run: no [[listener]] has it in its plugins"]
+
+
+def test_passwords_that_nobody_can_check(tmp_path: Path) -> None:
+    settings = {"auth.enabled": True, "auth.require_tls": False}
+    users = ["postmaster", "ann", "ben", "joe", "zoe"]
+    configuration = create_site(tmp_path, settings, domain="example.org", users=users)
+    with SqliteAdmin(tmp_path / "directory.db") as admin:
+        for user in users[1:]:
+            admin.set_password(f"{user}@example.org", "{PLAIN}secret")
+        admin.set_password("ann@example.org", "$argon2id$v=19$m=8,t=1,p=1$")
+
+    def warnings() -> list[str]:
+        return [finding.sentence for finding in survey(configuration) if finding.level != "ok"]
+
+    hint = "cannot log in: the scheme of their password's hash is not known here; fastsmtp user passwd ADDRESS"
+    assert warnings() == [f"ben@example.org, joe@example.org, zoe@example.org {hint}"]
+    with SqliteAdmin(tmp_path / "directory.db") as admin:
+        admin.set_password("ann@example.org", "$1$salt$hash")
+    assert warnings() == [f"ann@example.org, ben@example.org, joe@example.org and 1 more {hint}"]
+    configuration.write_text(configuration.read_text().replace("enabled = true", "enabled = false"))
+    assert warnings() == []
+
+
+def test_a_directory_that_knows_nothing_of_logins(tmp_path: Path) -> None:
+    configuration = create_site(tmp_path, {"auth.enabled": True}, domain="example.org", users=["postmaster"])
+    queries = 'queries = { domain = "SELECT 1", recipient = "SELECT 1" }'
+    configuration.write_text(configuration.read_text().replace("queries = {}", queries))
+
+    errors = [finding.sentence for finding in survey(configuration) if finding.level == "error"]
+
+    assert [sentence.partition(": ")[2].partition(";")[0] for sentence in errors[:1]] == [
+        "auth.enabled: AUTH is for TLS alone, which 0.0.0.0:25 has not"
+    ]
+    assert errors[1:] == ["[directory.queries] has no login, so that nobody can log in"]

@@ -9,6 +9,7 @@ from fastsmtp.config.explain import key_path
 from fastsmtp.config.model import Settings
 
 ONE: dict[str, Any] = {"address": "127.0.0.1:2525"}
+WAYS_OUT = "write [tls] certificates, or auth.require_tls = false"
 
 
 def found(*faulty_tables: str, **data: Any) -> list[str]:
@@ -40,6 +41,14 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
             "listener[1].name: 'a' is the name of another listener; write one of its own",
         ),
         (
+            {"auth": {"enabled": True}},
+            f"auth.enabled: AUTH is for TLS alone, which 0.0.0.0:25 has not; {WAYS_OUT}",
+        ),
+        (
+            {"listener": [{**ONE, "auth": True}]},
+            f"listener[0].auth: AUTH is for TLS alone, which 127.0.0.1:2525 has not; {WAYS_OUT}",
+        ),
+        (
             {"listener": [{**ONE, "socket_mode": "0600"}]},
             "listener[0].socket_mode: is for Unix sockets, which 127.0.0.1:2525 is not; leave it out",
         ),
@@ -59,6 +68,19 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
 )
 def test_what_cannot_be(data: dict[str, Any], sentence: str) -> None:
     assert found(**data) == [sentence]
+
+
+def test_auth_where_there_is_tls_or_none_is_wanted() -> None:
+    tls = {"certificates": [{"certificate": "/c.pem", "key": "/k.pem"}]}
+    assert found(auth={"enabled": True}, tls=tls) == []
+    assert found(auth={"enabled": True, "require_tls": False}) == []
+    assert found(auth={"enabled": True}, listener=[{**ONE, "auth": False}]) == []
+    assert found("tls", auth={"enabled": True}) == []
+    assert found("auth", auth={"enabled": True}) == []
+    off = {**ONE, "tls": "off"}
+    assert [line.partition(": ")[0] for line in found(auth={"enabled": True}, tls=tls, listener=[off])] == [
+        "auth.enabled"
+    ]
 
 
 def test_port_0_may_be_had_twice() -> None:

@@ -40,6 +40,14 @@ def test_the_default_of_the_short_form_counts_only_alone() -> None:
     assert [entry.title for entry in both.listeners] == ["0.0.0.0:25", "127.0.0.1:2525"]
 
 
+def test_auth_is_on_off_or_as_everywhere() -> None:
+    found = [listener(address="127.0.0.1:25", auth=auth).auth for auth in ("auto", True, False)]
+
+    assert found == [None, True, False]
+    with pytest.raises(ValidationError, match="'yes' does not say whether AUTH is offered"):
+        listener(address="127.0.0.1:25", auth="yes")
+
+
 def test_a_listener_says_what_it_is() -> None:
     found = listener(name="relay", address="unix:run/smtp.sock", plugins=["loop"], socket_mode="666")
 

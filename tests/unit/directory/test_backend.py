@@ -8,12 +8,12 @@ import pytest
 
 from fastsmtp.config.model import DirectorySettings
 from fastsmtp.directory.admin import SqliteAdmin
-from fastsmtp.directory.backend import cached_directory, database, layout
+from fastsmtp.directory.backend import cached_directory, check_logins, database, layout
 from fastsmtp.directory.layout import Layout
 from fastsmtp.directory.postgres import PostgresDirectory
 from fastsmtp.directory.queries import OwnQueries
 from fastsmtp.directory.sqlite import SqliteDirectory
-from fastsmtp.errors import ConfigurationError
+from fastsmtp.errors import ConfigurationError, DirectoryError
 from fastsmtp.ports import Found, Mailbox
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.smtp.address import Address
@@ -33,6 +33,18 @@ def test_the_url_chooses_the_database(tmp_path: Path) -> None:
     assert isinstance(database(settings(tmp_path), None, Stats()), SqliteDirectory)
     postgres = settings(tmp_path, url="postgresql://mail@db.example/mail")
     assert isinstance(database(postgres, None, Stats()), PostgresDirectory)
+
+
+def test_logins_are_tried_out(tmp_path: Path) -> None:
+    with SqliteAdmin(tmp_path / "directory.db", create=True):
+        pass
+    for values, problem in [({}, ""), ({"queries": OWN}, "nobody can log in")]:
+        directory = database(settings(tmp_path, **values), None, Stats())
+        if problem:
+            with pytest.raises(DirectoryError, match=problem):
+                asyncio.run(check_logins(directory))
+        else:
+            asyncio.run(check_logins(directory))
 
 
 def test_names_and_queries_of_other_programs(tmp_path: Path) -> None:

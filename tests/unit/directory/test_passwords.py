@@ -73,10 +73,13 @@ def test_beyond_the_line_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def run() -> None:
         waiting = [checker.check("secret", HASH) for _ in range(3)]
+        busy = [checker.is_busy]
         with pytest.raises(PasswordsBusyError):
             checker.check("secret", HASH)
         waiting[1].cancel()  # its client is gone, and so is its place in the line
         await asyncio.sleep(0)
+        busy.append(checker.is_busy)
+        assert busy == [True, False]
         waiting.append(checker.check("secret", HASH))
         with pytest.raises(PasswordsBusyError):
             checker.check("secret", HASH)

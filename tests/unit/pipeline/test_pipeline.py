@@ -177,6 +177,7 @@ def test_whoever_vanishes_is_told_about() -> None:
 def test_a_session_asks_only_where_somebody_has_a_hook() -> None:
     assert Site().pipeline.asks == {Stage.RCPT, Stage.QUEUE}
     assert Site(["loop"]).pipeline.asks == {Stage.RCPT, Stage.QUEUE, Stage.HEADERS}
+    assert Site(passwords={}).pipeline.asks == {Stage.RCPT, Stage.QUEUE, Stage.AUTH}
 
 
 def test_who_is_accepted_by_a_plugin_needs_nobody_who_knows_them() -> None:

@@ -13,7 +13,7 @@ def test_every_stage_is_a_hook_with_a_label() -> None:
 
 
 def test_the_stages_in_the_order_of_a_session() -> None:
-    labels = "connect hello mail rcpt data headers message queue stored reset disconnect verb verdict"
+    labels = "connect hello auth mail rcpt data headers message queue stored reset disconnect verb verdict"
     assert [stage.label for stage in Stage] == labels.split()
 
 

@@ -27,6 +27,27 @@ def test_offers() -> None:
     }
 
 
+@pytest.mark.parametrize("value", [b"<>", b"ann@example.org", b"e+3Dmc2@example.com", b"a+2Bb@example.org"])
+def test_auth_is_read_and_forgotten(value: bytes) -> None:
+    assert parse_mail_parameters(b" AUTH=" + value, {**OFFERED, "AUTH": "PLAIN"}) == MailParameters()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"=", b"=ann", b"=+3C+3E", b"=a+3db@example.org", b"=a+@example.org", b"=a+0A@b.example", b"=+FF@b.c"],
+)
+def test_auth_that_is_no_mailbox(value: bytes) -> None:
+    with pytest.raises(ParameterError) as caught:
+        parse_mail_parameters(b" AUTH" + value, {**OFFERED, "AUTH": "PLAIN"})
+    assert caught.value.reply.code == 501
+
+
+def test_auth_where_it_is_not_offered() -> None:
+    with pytest.raises(ParameterError) as caught:
+        parse_mail_parameters(b" AUTH=<>", OFFERED)
+    assert str(caught.value.reply).startswith("555 5.5.4 ")
+
+
 @pytest.mark.parametrize(
     ("rest", "parameters"),
     [

@@ -1,6 +1,6 @@
 from typing import get_args
 
-from fastsmtp.config.model import AuthSettings
+from fastsmtp.config.auth import AuthSettings
 from fastsmtp.smtp.mechanisms import mechanisms
 from fastsmtp.smtp.sasl import MECHANISMS, MechanismName, login, plain
 

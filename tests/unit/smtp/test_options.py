@@ -1,6 +1,9 @@
 """What a listener's sessions share, and the replies that are made of it once."""
 
-from fastsmtp.smtp.options import Room, SessionOptions
+import pytest
+
+from fastsmtp.smtp.mechanisms import mechanisms
+from fastsmtp.smtp.options import AuthOptions, Room, SessionOptions
 
 
 def test_the_greeting_begins_with_the_host_name() -> None:
@@ -27,6 +30,23 @@ def test_starttls_is_offered_to_those_without_tls() -> None:
     assert options.list_extensions(dict(options.tls_extensions)) is options.tls_ehlo_reply
     silent = SessionOptions("mx.example.test")
     assert silent.extensions == silent.tls_extensions == options.tls_extensions
+
+
+AUTH = mechanisms(["LOGIN", "PLAIN"])
+
+
+@pytest.mark.parametrize("starttls", [True, False])
+def test_auth_is_offered_in_tls(starttls: bool) -> None:
+    options = SessionOptions("mx.example.test", starttls=starttls, auth=AuthOptions(AUTH))
+    assert options.tls_ehlo_reply.wire.endswith(b"250-BINARYMIME\r\n250 AUTH LOGIN PLAIN\r\n")
+    assert b"AUTH" not in options.ehlo_reply.wire
+    assert (b"STARTTLS" in options.ehlo_reply.wire) is starttls
+
+
+def test_auth_is_offered_to_everybody_where_that_is_wanted() -> None:
+    options = SessionOptions("mx.example.test", starttls=True, auth=AuthOptions(AUTH, require_tls=False))
+    assert options.ehlo_reply.wire.endswith(b"250-AUTH LOGIN PLAIN\r\n250 STARTTLS\r\n")
+    assert options.tls_ehlo_reply.wire.endswith(b"250 AUTH LOGIN PLAIN\r\n")
 
 
 def test_ehlo_with_what_plugins_made_of_the_list() -> None:

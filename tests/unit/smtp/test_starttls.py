@@ -46,6 +46,14 @@ def test_what_stands_behind_it_is_thrown_away(injected: str) -> None:
     assert driver.say("NOOP") == "250 2.0.0 OK"
 
 
+def test_who_has_logged_in_is_forgotten() -> None:
+    driver = Driver(starttls=True).greet()
+    driver.connection.user = "joe@example.test"
+    driver.say("STARTTLS")
+    driver.secure(FACTS)
+    assert driver.connection.user == ""
+
+
 def test_bad_commands_stay_counted() -> None:
     driver = Driver(starttls=True, errors=2).greet()
     driver.say("XYZZY", "XYZZY", "STARTTLS")

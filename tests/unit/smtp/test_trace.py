@@ -86,6 +86,25 @@ def test_received_says_how_it_was_encrypted(verb: str, smtputf8: bool, protocol:
 
 
 @pytest.mark.parametrize(
+    ("verb", "smtputf8", "plain", "encrypted"),
+    [
+        ("HELO", False, b"SMTP", b"SMTP"),
+        ("EHLO", False, b"ESMTPA", b"ESMTPSA"),
+        ("EHLO", True, b"UTF8SMTPA", b"UTF8SMTPSA"),
+        ("LHLO", False, b"LMTPA", b"LMTPSA"),
+    ],
+)
+def test_received_says_that_the_client_logged_in(verb: str, smtputf8: bool, plain: bytes, encrypted: bytes) -> None:
+    one = transaction("a@b.test", hello=Hello(verb, "h"), smtputf8=smtputf8)
+    one.connection.user = "joe@example.test"
+    field = unfolded(received(one, "mx", NOW))
+    assert b" with " + plain + b" id " in field
+    assert b"joe" not in field  # who it was concerns those alone who may read the log
+    one.connection.tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
+    assert b" with " + encrypted + b" (TLSv1.3) id " in unfolded(received(one, "mx", NOW))
+
+
+@pytest.mark.parametrize(
     ("remote", "literal"),
     [("192.0.2.1", b"([192.0.2.1])"), ("2001:db8::1", b"([IPv6:2001:db8::1])"), ("fe80::1%eth0", b"([IPv6:fe80::1])")],
 )

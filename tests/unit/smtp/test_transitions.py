@@ -5,6 +5,8 @@ from itertools import product
 import pytest
 from driver import MESSAGE, Driver
 
+from fastsmtp.smtp.mechanisms import mechanisms
+from fastsmtp.smtp.options import AuthOptions
 from fastsmtp.smtp.replies import MAIL_FIRST, Reply
 from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transitions import TRANSITIONS, Dropped, State, mermaid
@@ -29,12 +31,13 @@ GOOD = {
     b"RCPT": "RCPT TO:<bob@example.test>",
     b"VRFY": "VRFY bob",
     b"BDAT": "BDAT 4\r\nno",
+    b"AUTH": "AUTH PLAIN",
 }
 ALL_VERBS = sorted(set().union(*TRANSITIONS.values()))
 
 
 def at(state: State) -> Driver:
-    driver = Driver(starttls=True)
+    driver = Driver(starttls=True, auth=AuthOptions(mechanisms(["PLAIN"]), require_tls=False))
     driver.open()
     driver.say(*WAYS[state])
     assert driver.session.state is state
@@ -42,7 +45,7 @@ def at(state: State) -> Driver:
 
 
 def test_every_state_in_which_commands_come_knows_every_verb() -> None:
-    assert TRANSITIONS.keys() == set(State) - {State.MESSAGE, State.CLOSED}
+    assert TRANSITIONS.keys() == set(State) - {State.SASL, State.MESSAGE, State.CLOSED}
     for row in TRANSITIONS.values():
         assert sorted(row) == ALL_VERBS
 
@@ -101,6 +104,16 @@ def test_in_the_message_nothing_is_a_command() -> None:
         assert driver.session.state is State.MESSAGE
     assert driver.say(MESSAGE) == "250 2.0.0 stored"
     assert driver.session.state is State.GREETED
+
+
+def test_in_an_authentication_nothing_is_a_command() -> None:
+    driver = at(State.GREETED)
+    for verb in ALL_VERBS:
+        assert driver.say("AUTH PLAIN") == "334 "
+        assert driver.session.state.name == "SASL"
+        assert driver.say(f"{GOOD.get(verb, verb.decode())} {verb.decode()}").startswith("501 5.5.2 ")
+        assert driver.session.state.name == "GREETED"
+        driver.session._errors = 0  # noqa: SLF001 - more of them than a client may make
 
 
 def test_mermaid() -> None:

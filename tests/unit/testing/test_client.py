@@ -2,7 +2,9 @@
 
 import pytest
 
+from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.plugin import Connection, NoOptions, Plugin, Reply, reject
+from fastsmtp.smtp.sasl import MECHANISMS, MechanismName
 from fastsmtp.testing import Heard, Site
 
 
@@ -91,3 +93,23 @@ def test_a_client_can_go_in_the_middle_of_a_message() -> None:
         client.disconnect()
         assert [transaction.outcome for transaction in site.transactions] == ["lost"]
         assert site.delivered == {}
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_logging_in(mechanism: MechanismName) -> None:
+    with Site([NotYou], passwords={"Ann@example.test": "p\u00e4ssword"}) as site:
+        client = site.connect()
+        assert str(client.login("ann@example.test", "password", mechanism)) == "535 5.7.8 User or password is wrong"
+        assert client.connection.user == ""
+        assert client.login("ann@example.test", "p\u00e4ssword", mechanism).code == 235
+        assert client.connection.user == "ann@example.test"
+        assert site.connect().login("ann", "", mechanism).code == (535 if mechanism == "SCRAM-SHA-256" else 501)
+
+
+def test_logging_in_where_nobody_can() -> None:
+    with Site() as site:
+        assert site.connect().login("ann@example.test", "secret").code == 502
+    with Site(passwords={}, auth=None) as site:
+        assert site.connect().login("ann@example.test", "secret").code == 502
+    with pytest.raises(TypeError, match="to the directory"):
+        Site(passwords={"ann@example.test": "secret"}, directory=MemoryDirectory())
