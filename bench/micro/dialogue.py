@@ -66,7 +66,7 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
 
 async def measure(database: Path, to_send: tuple[bytes, ...], messages: int, rounds: int, profile: bool) -> None:
     """Play, and print."""
-    log = LineLog(os.open(os.devnull, os.O_WRONLY), asyncio.get_running_loop())
+    log = LineLog.open(Path(os.devnull), asyncio.get_running_loop())
     protocol, transport = connect(database, log)
 
     def play(count: int) -> float:

@@ -15,6 +15,7 @@ from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings
 from fastsmtp.directory.backend import check_logins, database
 from fastsmtp.errors import ConfigurationError, DirectoryError
+from fastsmtp.log import socket_of
 from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.ports import Directory, Found
 from fastsmtp.smtp.address import Address
@@ -54,6 +55,8 @@ def survey(path: Path) -> list[Finding]:
             findings.append(_folder("journal", settings.maildir.journal, "[maildir] journal"))
     if isinstance(settings.log.destination, Path):
         findings.append(_log_file(settings.log.destination))
+    elif listener := socket_of(settings.log):
+        findings.append(_log_socket(listener))
     return findings
 
 
@@ -151,6 +154,12 @@ def _folder(subject: str, folder: Path, key: str) -> Finding:
     if not os.access(place, os.W_OK | os.X_OK):
         return Finding(subject, "error", f"{place} cannot be written by this user")
     return Finding(subject, "ok", str(folder) if place == folder else f"{folder} will be made")
+
+
+def _log_socket(path: Path) -> Finding:
+    if not path.is_socket():
+        return Finding("log", "warning", f"nobody listens on {path}; until somebody does, log lines are lost")
+    return Finding("log", "ok", str(path))
 
 
 def _log_file(file: Path) -> Finding:

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, Field, PlainValidator, Strict, model_valida
 from fastsmtp.config.auth import AuthSettings
 from fastsmtp.config.limits import LimitSettings, OverloadSettings, TimeoutSettings
 from fastsmtp.config.listeners import ListenerEntry, ListenSettings
+from fastsmtp.config.log import LogSettings
 from fastsmtp.config.places import (
     DirectoryUrl,
-    LogDestination,
     OptionalListenAddress,
     OptionalPostgresUrl,
     SitePath,
@@ -177,15 +177,6 @@ class MetricsSettings(Table):
 
     listen: OptionalListenAddress = default(
         "127.0.0.1:9125", "Where `/metrics`, `/healthz` and `/readyz` are served; `false` turns it off."
-    )
-
-
-class LogSettings(Table):
-    """One JSON object a line: one for each transaction, and what the operator should know besides."""
-
-    destination: LogDestination = default("stdout", "Standard output or a file that lines are appended to.")
-    level: Literal["debug", "info", "warning", "error"] = default(
-        "info", "The least grave event that is logged; transactions always are."
     )
 
 

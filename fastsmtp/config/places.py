@@ -5,7 +5,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import PlainValidator, ValidationInfo
@@ -19,7 +19,6 @@ __all__ = [
     "Door",
     "DoorAddress",
     "ListenAddress",
-    "LogDestination",
     "OptionalListenAddress",
     "OptionalPostgresUrl",
     "PostgresUrl",
@@ -126,10 +125,6 @@ def _door(value: object, info: ValidationInfo) -> Door:
         raise ValueError(f'{error}, or "unix:PATH"') from None
 
 
-def _log_destination(value: object, info: ValidationInfo) -> Path | Literal["stdout"]:
-    return "stdout" if value == "stdout" else site_path(value, info)
-
-
 @dataclass(frozen=True, slots=True)
 class SqliteUrl:
     """`sqlite:PATH`: a directory in a file."""
@@ -193,6 +188,5 @@ DoorAddress = Annotated[Door, PlainValidator(_door), Spelling('address, or `"uni
 OptionalListenAddress = Annotated[
     ListenAddress | None, PlainValidator(_optional_listen_address), Spelling("address, or `false`")
 ]
-LogDestination = Annotated[Path | Literal["stdout"], PlainValidator(_log_destination), Spelling('`"stdout"` or path')]
 OptionalPostgresUrl = Annotated[PostgresUrl | None, PlainValidator(_optional_postgres_url), Spelling("URL")]
 DirectoryUrl = Annotated[SqliteUrl | PostgresUrl, PlainValidator(_directory_url), Spelling("URL")]

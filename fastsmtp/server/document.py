@@ -4,8 +4,9 @@ import asyncio
 import sys
 from typing import Final
 
+from fastsmtp.config.log import LogSettings
 from fastsmtp.config.model import Settings
-from fastsmtp.log import STDOUT_DESCRIPTOR, LineLog
+from fastsmtp.log import open_log
 from fastsmtp.server.server import Server
 from fastsmtp.smtp.sasl import MECHANISMS
 from fastsmtp.stats import Family
@@ -40,7 +41,7 @@ async def _families() -> list[Family]:
             "plugin": [{"use": "block_sender", "options": {"domains": ["spam.example"]}}],
         }
     )
-    return list(Server(settings, LineLog(STDOUT_DESCRIPTOR)).stats.families())
+    return list(Server(settings, open_log(LogSettings())).stats.families())
 
 
 def _label(family: Family, position: int) -> str:

@@ -22,7 +22,7 @@ from fastsmtp.delivery.maildir import MaildirStore
 from fastsmtp.directory.backend import cached_directory, check_logins
 from fastsmtp.directory.passwords import PasswordChecker
 from fastsmtp.errors import DirectoryError, StartError
-from fastsmtp.log import LineLog, LogHandler
+from fastsmtp.log import LineLog, LogHandler, open_log
 from fastsmtp.metrics import build_registry
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
@@ -104,6 +104,7 @@ class Server:
         """Raises ConfigurationError."""
         self._settings = settings
         self.stats = Stats()
+        log.count_losses(self.stats)
         self._clock = SystemClock()
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
@@ -274,7 +275,7 @@ class Server:
 def run(settings: Settings, *, announce: Callable[[RunningServer], None]) -> int:
     """Serve until SIGTERM or SIGINT, drain, return the exit code 0. Raises StartError and PluginLoadError.
 
-    A second signal ends the drain at once.
+    A second signal ends the drain at once. SIGUSR1 opens the log file anew.
     """
     os.umask(_PRIVATE)
     ignore_bad_names()
@@ -284,13 +285,11 @@ def run(settings: Settings, *, announce: Callable[[RunningServer], None]) -> int
 
 async def _serve(settings: Settings, announce: Callable[[RunningServer], None]) -> None:
     loop = asyncio.get_running_loop()
-    try:
-        log = LineLog.open(settings.log.destination, loop)
-    except OSError as error:
-        raise StartError(f"cannot write the log {settings.log.destination}: {error.strerror}") from error
+    log = open_log(settings.log, loop)
     with contextlib.closing(log), LogHandler(log).installed(settings.log.level):
         server = Server(settings, log)
         signals = _Signals(loop)
+        loop.add_signal_handler(signal.SIGUSR1, log.reopen)
         running = await server.start()
         _log.info(
             "started",

@@ -24,6 +24,7 @@ LAYERS = {
     "fastsmtp.config.auth": 0,
     "fastsmtp.config.limits": 0,
     "fastsmtp.config.listeners": 0,
+    "fastsmtp.config.log": 0,
     "fastsmtp.config.model": 0,
     "fastsmtp.config.networks": 0,
     "fastsmtp.config.places": 0,

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 from admissions import admission
@@ -41,7 +40,7 @@ def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:
     stats = Stats()
 
     async def account() -> ConnectionStats:
-        log = LineLog(os.open(log_file, os.O_WRONLY | os.O_CREAT))
+        log = LineLog.open(log_file)
         listener = service(log, stats)
         connection = Connection("C1", "192.0.2.1", 4711, "192.0.2.2", 25)
         transaction = Transaction("T1", connection, Address("a", "example.org"))

@@ -11,6 +11,7 @@ from admissions import CALM_S, admission
 
 from fastsmtp.config.model import Settings
 from fastsmtp.log import LineLog
+from fastsmtp.log.stream import STDOUT_DESCRIPTOR, StreamSink
 from fastsmtp.server.overload import Shed
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.server.watch import LoadWatch
@@ -73,7 +74,7 @@ class Rig:
             self.door,
             ConnectionStats(self.stats, frozenset()),
             Clock(),
-            LineLog(-1),
+            LineLog(StreamSink(STDOUT_DESCRIPTOR)),
             repeat("T"),
         )
         self.watch = LoadWatch(self.shared, self.settings, self.load, self.room, lambda: self.busy_s, self.stats)
