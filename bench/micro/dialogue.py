@@ -19,15 +19,22 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from load.closed_loop import as_chunk, message
 
+from fastsmtp._clients import ClientTable, memory_bytes, prepare
+from fastsmtp.config.limits import LimitSettings
+from fastsmtp.config.model import Settings
 from fastsmtp.delivery.discard import DiscardStore
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.server.admission import Admission
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.overload import Overload
+from fastsmtp.server.pace import Patience
+from fastsmtp.server.refusals import Refusals
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.options import SessionOptions
@@ -56,12 +63,20 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     stats, clock = Stats(), SystemClock()
     pipeline = Pipeline(Chain([], stats, clock), SqliteDirectory(database), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
-    shared = Shared(asyncio.get_running_loop(), 10, counted, clock, log, identifiers(clock.time))
-    service = Service("bench", shared, SessionOptions("mx.bench.example", asks=pipeline.asks), 300.0, 180.0, pipeline)
+    shared = Shared(asyncio.get_running_loop(), door(stats), counted, clock, log, identifiers(clock.time))
+    options = SessionOptions("mx.bench.example", asks=pipeline.asks)
+    service = Service("bench", shared, options, Patience.of(Settings()), pipeline)
     protocol, transport = ConnectionProtocol(service), Forgetful({"peername": ("127.0.0.1", 1)})
     protocol.connection_made(transport)
     protocol.data_received(b"EHLO bench.example\r\n")
     return protocol, transport
+
+
+def door(stats: Stats) -> Admission:
+    """One that lets a client in."""
+    memory = bytearray(memory_bytes(1, 10))
+    prepare(memory, 1, 10)
+    return Admission(ClientTable(memory, 0), LimitSettings(), Overload(5.0), Refusals(stats), known_s=0.0)
 
 
 async def measure(database: Path, to_send: tuple[bytes, ...], messages: int, rounds: int, profile: bool) -> None:
