@@ -146,7 +146,8 @@ class Plugin(Generic[OptionsT]):
         """The message is complete and not stored: the place for `message.add_header()`.
 
         A mapping answers recipient by recipient. SMTP has one reply for all of them, so that a single refusal refuses
-        the message for everybody: nobody loses mail that its sender believes delivered.
+        the message for everybody: nobody loses mail that its sender believes delivered. In LMTP each hears his own
+        (`recipient.refusal`), and the others get the message.
         """
 
     def on_queue(self, txn: Transaction, message: Message) -> Opinion | Awaitable[Opinion]:

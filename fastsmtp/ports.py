@@ -107,12 +107,13 @@ class Passwords(Protocol):
 
 
 class MessageStore(Protocol):
-    """Takes a message for all of its recipients, or for none."""
+    """Takes a message for all of its recipients, or for none; where each hears his own reply, it may leave some out."""
 
     def store(self, transaction: Transaction) -> Reply | Awaitable[Reply]:
         """A 2xx reply once the message is in every mailbox as safely as the configuration asks, else a 4xx.
 
-        A future is better than a coroutine here: it costs no task.
+        With `transaction.replies_each` it is about the `remaining` recipients; the store may first set `refusal` of
+        some. A future is better than a coroutine here: it costs no task.
         """
         ...
 

@@ -19,6 +19,7 @@
     |! "bytes\\0 as Python writes them\\n"
     tls                                     the server has a certificate
     C: <tls>                                the handshake; what is said from here on is encrypted
+    protocol lmtp                           what is spoken
     room 2000                               so many octets fit on the disk, which is then one that a test can own
 
 Lines of the client that stand together leave together (in one segment, where there is a network). Nothing but what is
@@ -31,7 +32,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 SITE: Final = """\
 hostname = "mx.example.test"
@@ -104,6 +105,7 @@ class Dialog:
     """One file. `settings` and `plugins` are TOML; `room` is None where the disk is whatever it is."""
 
     name: str
+    protocol: Literal["smtp", "lmtp"] = "smtp"
     settings: str = SITE
     plugins: str = ""
     room: int | None = None
@@ -149,6 +151,8 @@ def parse(name: str, text: str) -> Dialog:
                 _add_step(dialog, number, kind, rest)
             case "tls":
                 dialog.has_tls = True
+            case "protocol" if rest == "lmtp":
+                dialog.protocol = "lmtp"
             case "room":
                 dialog.room = int(rest)
             case "stored" if found := _STORED.fullmatch(line):

@@ -166,11 +166,16 @@ class MaildirStore:
     def store(self, transaction: Transaction) -> Reply | asyncio.Future[Reply]:
         """One file for each distinct mailbox of the recipients.
 
-        A recipient without a mailbox refuses the message, and so does a mailbox over its quota.
+        A recipient without a mailbox refuses the message, and so does a mailbox over its quota: for all, or in LMTP for
+        himself.
         """
+        recipients = transaction.recipients
+        if transaction.replies_each:
+            transaction.refuse_each({one.address: NOBODY_TOOK_IT for one in recipients if not one.mailboxes})
+            recipients = transaction.remaining
         mailboxes: dict[tuple[str, str], tuple[Mailbox, Address]] = {}
         has_quotas = False
-        for recipient in transaction.recipients:
+        for recipient in recipients:
             if not recipient.mailboxes:
                 return NOBODY_TOOK_IT
             for mailbox in recipient.mailboxes:
@@ -208,7 +213,10 @@ class MaildirStore:
             (mailbox, len(head) + content_size)
             for (mailbox, _), (*_, head) in zip(mailboxes.values(), copies, strict=True)
         ]
-        return self.quotas.deliver(sizes, partial(self._write, item, total_size))
+        write = partial(self._write, item, total_size)
+        if transaction.replies_each:
+            return self.quotas.deliver_each(recipients, sizes, write, lambda: self.store(transaction))
+        return self.quotas.deliver(sizes, write)
 
     def _write(self, item: Item, total_size: int) -> Reply | asyncio.Future[Reply]:
         if not self._waits_for_disk:

@@ -19,6 +19,7 @@ from fastsmtp.delivery import maildirsize
 from fastsmtp.delivery.maildirsize import NOTHING, Sizes, Stamp, Usage, open_mailbox
 from fastsmtp.ports import Clock, Mailbox
 from fastsmtp.smtp.replies import MAILBOX_FULL, MAILBOX_FULL_FOR_GOOD, Reply
+from fastsmtp.smtp.transaction import Recipient
 from fastsmtp.stats import Stats
 
 __all__ = ["ENTRIES", "STALE_S", "MaildirQuotas", "Moment", "OverQuota", "Usage", "usage"]
@@ -144,6 +145,41 @@ class MaildirQuotas:
             self._under_way.add(reply)
             reply.add_done_callback(partial(self._written, copies))
         return reply
+
+    def deliver_each(
+        self,
+        recipients: Sequence[Recipient],
+        copies: Sequence[tuple[Mailbox, int]],
+        write: Callable[[], Reply | asyncio.Future[Reply]],
+        store_the_rest: Callable[[], Reply | asyncio.Future[Reply]],
+    ) -> asyncio.Future[Reply]:
+        """Refuse the recipients one by one whose mailboxes have no room, then `store_the_rest` without them.
+
+        When there are none, it is `deliver`.
+        """
+        reply = asyncio.ensure_future(self._deliver_each(recipients, copies, write, store_the_rest))
+        self._under_way.add(reply)
+        reply.add_done_callback(self._under_way.discard)
+        return reply
+
+    async def _deliver_each(
+        self,
+        recipients: Sequence[Recipient],
+        copies: Sequence[tuple[Mailbox, int]],
+        write: Callable[[], Reply | asyncio.Future[Reply]],
+        store_the_rest: Callable[[], Reply | asyncio.Future[Reply]],
+    ) -> Reply:
+        size = max(size for _, size in copies)
+        has_refused = False
+        for recipient in recipients:
+            refusal = self.admits(recipient.mailboxes, size, "data")
+            if refusal is not None and not isinstance(refusal, Reply):
+                refusal = await refusal
+            if refusal is not None:
+                recipient.refusal = refusal
+                has_refused = True
+        reply = store_the_rest() if has_refused else self.deliver(copies, write)
+        return reply if isinstance(reply, Reply) else await reply
 
     async def _write_later(
         self, pending: Awaitable[Reply | None], write: Callable[[], Reply | asyncio.Future[Reply]]

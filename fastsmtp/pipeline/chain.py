@@ -102,6 +102,8 @@ class Chain:
                 if connection.user or (transaction is not None and _only_postmaster(guard.stage, transaction, subject)):
                     return None, subject
                 _attribute(about, name, guard.stage, opinion)
+                if transaction is not None and transaction.replies_each and guard.stage is not Stage.RCPT:
+                    return transaction.refuse_each(_all_but_postmaster(transaction, opinion.reply)), subject
                 return opinion.reply, subject
             case Reply():
                 if not opinion.is_positive:
@@ -111,6 +113,8 @@ class Chain:
                 refusal = _strictest(opinion.values())
                 if refusal is not None:
                     _attribute(about, name, guard.stage, opinion)
+                    if transaction is not None and transaction.replies_each:
+                        refusal = transaction.refuse_each(opinion)
                 return refusal, subject
 
     def tell(self, stage: Stage, *args: Any) -> None:
@@ -157,6 +161,11 @@ def _only_postmaster(stage: Stage, transaction: Transaction, subject: tuple[Any,
     if stage is Stage.RCPT:
         return isinstance(subject[0], Address) and subject[0].is_postmaster
     return all(recipient.address.is_postmaster for recipient in transaction.recipients)
+
+
+def _all_but_postmaster(transaction: Transaction, refusal: Reply) -> Mapping[Address, Reply]:
+    addresses = (recipient.address for recipient in transaction.recipients)
+    return {address: refusal for address in addresses if not address.is_postmaster}
 
 
 def _strictest(opinions: Iterable[Reply]) -> Reply | None:

@@ -12,9 +12,11 @@ from fastsmtp.smtp.replies import Reply
 
 __all__ = ["any_verb"]
 
-_HELP: Final = Reply(
-    214, "2.0.0", "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\nThis is fastsmtp; see RFC 5321"
-)
+_COMMANDS: Final = "MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"
+_HELP: Final = {
+    "smtp": Reply(214, "2.0.0", f"Commands: HELO EHLO {_COMMANDS}\nThis is fastsmtp; see RFC 5321"),
+    "lmtp": Reply(214, "2.0.0", f"Commands: LHLO {_COMMANDS}\nThis is fastsmtp; see RFC 2033"),
+}
 _ON_VERB: Final = Stage.VERB
 
 
@@ -36,7 +38,7 @@ def _answered(dialogue: Dialogue, argument: bytes, answer: Answer) -> None:
     elif verb == b"NOOP":
         dialogue.reply(replies.OK)
     elif verb == b"HELP":
-        dialogue.reply(_HELP)
+        dialogue.reply(_HELP[dialogue.options.protocol])
     elif verb == b"VRFY":
         # The same for every name: nobody learns who exists (section 7.3).
         dialogue.reply(replies.CANNOT_VRFY) if argument else dialogue.error(replies.NEEDS_ARGUMENT)

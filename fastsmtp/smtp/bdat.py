@@ -12,7 +12,7 @@ from fastsmtp.smtp.data import refusal_to_start
 from fastsmtp.smtp.dialogue import Dialogue
 from fastsmtp.smtp.effects import Answer, Ask, Stage
 from fastsmtp.smtp.replies import Reply
-from fastsmtp.smtp.transitions import TRANSITIONS, Dropped, State
+from fastsmtp.smtp.transitions import Dropped, State
 
 __all__ = ["bdat", "end_of_chunk", "end_of_dropped_chunk"]
 
@@ -27,7 +27,7 @@ def bdat(dialogue: Dialogue, argument: bytes) -> None:
     except CommandError as error:
         dialogue.error(error.reply)
         return
-    target = TRANSITIONS[dialogue.state][b"BDAT"]
+    target = dialogue.transitions[dialogue.state][b"BDAT"]
     hello = dialogue.connection.hello
     if isinstance(target, Dropped):
         _drop(dialogue, octets, target, is_last=is_last)
@@ -75,15 +75,20 @@ def _refuse(dialogue: Dialogue, octets: int, refusal: Reply, *, is_last: bool | 
 
 
 def _drop(dialogue: Dialogue, octets: int, dropped: Dropped, *, is_last: bool | None) -> None:
-    if is_last and dropped.state is _REFUSED:
+    transaction, reception = dialogue.transaction, dialogue.reception
+    if transaction is not None and transaction.replies_each:
+        dropped = dropped._replace(waiting=len(transaction.recipients))
+    elif dialogue.state is _REFUSED:
+        dropped = dropped._replace(waiting=reception.dropped.waiting)
+    if dropped.state is _REFUSED and is_last:
         dropped = dropped._replace(state=_GREETED)
-    dialogue.reception.drop_chunk(octets, dropped)
+    reception.drop_chunk(octets, dropped)
     dialogue.state = _MESSAGE
 
 
 def end_of_dropped_chunk(dialogue: Dialogue) -> None:
     """All of it has come, and is gone."""
-    reply, state, is_error = dialogue.reception.dropped
+    reply, state, is_error, waiting = dialogue.reception.dropped
     if dialogue.transaction is not None:
         dialogue.settle(reply)
     dialogue.state = state
@@ -91,6 +96,9 @@ def end_of_dropped_chunk(dialogue: Dialogue) -> None:
         dialogue.error(reply)
     else:
         dialogue.reply(reply)
+    if state is _GREETED and not dialogue.closing:  # it was the last one: each recipient waits for a reply
+        for _ in range(waiting - 1):
+            dialogue.reply(reply)
 
 
 def end_of_chunk(dialogue: Dialogue) -> None:
@@ -98,7 +106,9 @@ def end_of_chunk(dialogue: Dialogue) -> None:
     reception = dialogue.reception
     refusal = reception.check()
     if refusal is not None:
-        reception.dropped = Dropped(refusal, _REFUSED, is_error=False)
+        transaction = dialogue.open_transaction
+        waiting = len(transaction.recipients) if transaction.replies_each else 0
+        reception.dropped = Dropped(refusal, _REFUSED, is_error=False, waiting=waiting)
         end_of_dropped_chunk(dialogue)
         return
     dialogue.state = _CHUNKS

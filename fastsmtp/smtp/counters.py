@@ -1,6 +1,6 @@
 """Counting replies by verb and class, and limits: one addition into a cell that was looked up beforehand."""
 
-from fastsmtp.smtp.transitions import TRANSITIONS
+from fastsmtp.smtp.transitions import LMTP_TRANSITIONS
 from fastsmtp.stats import Stats
 
 __all__ = ["ReplyCounter", "limit_cells", "shed_cells"]
@@ -28,7 +28,7 @@ class ReplyCounter:
     __slots__ = ("_cells", "_first", "_unknown")
 
     def __init__(self, stats: Stats) -> None:
-        verbs = sorted({verb.decode() for row in TRANSITIONS.values() for verb in row})
+        verbs = sorted({verb.decode() for row in LMTP_TRANSITIONS.values() for verb in row})  # which SMTP has too
         family = stats.counter(
             "fastsmtp_replies_total",
             "Replies sent, by the verb (or moment) that they answer and the class of their code.",

@@ -63,7 +63,7 @@ def end_of_data(dialogue: Dialogue) -> None:
     message = transaction.message
     refusal = dialogue.reception.finish(len(transaction.recipients))
     if refusal is not None:
-        dialogue.conclude(refusal)
+        dialogue.conclude_message(refusal)
     elif not message.header_complete and _ON_HEADERS in dialogue.asks:
         # No empty line came: all of it is header, and only now is that known.
         message.header_complete = True
@@ -75,7 +75,7 @@ def end_of_data(dialogue: Dialogue) -> None:
 
 def _late_headers_answered(dialogue: Dialogue, answer: Answer) -> None:
     if isinstance(answer, Reply) and not answer.is_positive:
-        dialogue.conclude(answer)
+        dialogue.conclude_message(answer)
     else:
         _ask_message(dialogue)
 
@@ -89,7 +89,7 @@ def _ask_message(dialogue: Dialogue) -> None:
 
 def _message_answered(dialogue: Dialogue, answer: Answer) -> None:
     if isinstance(answer, Reply) and not answer.is_positive:
-        dialogue.conclude(answer)
+        dialogue.conclude_message(answer)
     elif _ON_QUEUE in dialogue.asks:
         dialogue.ask(Ask(_ON_QUEUE), _queue_answered)
     else:
@@ -97,4 +97,4 @@ def _message_answered(dialogue: Dialogue, answer: Answer) -> None:
 
 
 def _queue_answered(dialogue: Dialogue, answer: Answer) -> None:
-    dialogue.conclude(answer if isinstance(answer, Reply) else replies.NOBODY_TOOK_IT)
+    dialogue.conclude_message(answer if isinstance(answer, Reply) else replies.NOBODY_TOOK_IT)

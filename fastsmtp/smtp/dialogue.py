@@ -14,8 +14,8 @@ from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.reception import Reception
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.sasl import RESPONSE_LINE_BYTES, Exchange, encode_challenge
-from fastsmtp.smtp.transaction import Connection, Transaction, TransactionOutcome
-from fastsmtp.smtp.transitions import State
+from fastsmtp.smtp.transaction import REFUSALS_KEPT, Connection, Transaction, TransactionOutcome
+from fastsmtp.smtp.transitions import LMTP_TRANSITIONS, TRANSITIONS, State
 
 __all__ = ["Dialogue", "Resumed", "Verb"]
 
@@ -37,6 +37,7 @@ class Dialogue:
     ) -> None:
         self.options = options
         self.connection = connection
+        self.transitions = TRANSITIONS if options.protocol == "smtp" else LMTP_TRANSITIONS
         self.state = _CONNECTED
         self.transaction: Transaction | None = None
         self.closing = False
@@ -103,6 +104,21 @@ class Dialogue:
         self.state = _GREETED
         self.settle(reply)
         self.reply(reply)
+
+    def conclude_message(self, reply: Reply) -> None:
+        """The last word on a message; in LMTP one for each recipient, in their order (RFC 2033 section 4.2)."""
+        transaction = self.open_transaction
+        if not transaction.replies_each:
+            self.conclude(reply)
+            return
+        said = [recipient.refusal or reply for recipient in transaction.recipients]
+        refused = [(one.address, one.refusal) for one in transaction.recipients if one.refusal is not None]
+        transaction.refusals += refused[: REFUSALS_KEPT - len(transaction.refusals)]
+        self.state = _GREETED
+        # For the record: stored, where one of them has it; else deferred, where one of them may get it yet.
+        self.settle(min(said, key=lambda one: one.code))
+        for one in said:
+            self.reply(one)
 
     def settle(self, reply: Reply) -> None:
         """End the transaction as this reply does, which others give."""

@@ -1,4 +1,4 @@
-"""The verbs that make an envelope: HELO and EHLO, MAIL, RCPT, RSET (RFC 5321 section 4.1.1)."""
+"""The verbs that make an envelope: HELO, EHLO and LHLO, MAIL, RCPT, RSET (RFC 5321 section 4.1.1)."""
 
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.address import Address
@@ -18,7 +18,7 @@ _ON_HELLO, _ON_MAIL, _ON_RCPT = Stage.HELLO, Stage.MAIL, Stage.RCPT
 
 
 def hello(dialogue: Dialogue, argument: bytes) -> None:
-    """HELO or EHLO."""
+    """HELO, EHLO or LHLO."""
     try:
         name = parse_hello(argument)
     except CommandError as error:
@@ -76,6 +76,8 @@ def _begin(dialogue: Dialogue, mail: Mail) -> Transaction:
         mail.parameters.body,
         mail.parameters.smtputf8,
     )
+    if dialogue.options.protocol == "lmtp":
+        transaction.replies_each = True
     dialogue.transaction = transaction
     return transaction
 

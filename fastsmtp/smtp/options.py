@@ -44,6 +44,7 @@ class AuthOptions:
 class SessionOptions:
     """What is the same for every session of a listener. Sizes in octets.
 
+    `protocol` is what is spoken: in LMTP (RFC 2033) each recipient hears his own reply to the message.
     `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
     before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
     is None, all of it stays in memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who
@@ -51,6 +52,7 @@ class SessionOptions:
     """
 
     hostname: str
+    protocol: Literal["smtp", "lmtp"] = "smtp"
     banner: str = ""
     message_size: int = 26_214_400
     recipients: int = 100
@@ -81,7 +83,8 @@ class SessionOptions:
                 extensions = tls_extensions
         if self.starttls:
             extensions = {**extensions, "STARTTLS": ""}  # RFC 3207 section 4.2: not offered once it is on
-        greeting = f"{self.hostname} ESMTP {self.banner or 'fastsmtp'}"  # the name comes first (section 4.2)
+        spoken = "ESMTP" if self.protocol == "smtp" else "LMTP"
+        greeting = f"{self.hostname} {spoken} {self.banner or 'fastsmtp'}"  # the name comes first (section 4.2)
         object.__setattr__(self, "extensions", extensions)
         object.__setattr__(self, "tls_extensions", tls_extensions)
         object.__setattr__(self, "greeting", Reply(220, "", greeting))
@@ -90,7 +93,7 @@ class SessionOptions:
         object.__setattr__(self, "tls_ehlo_reply", self._list(tls_extensions))
 
     def list_extensions(self, extensions: Mapping[str, str]) -> Reply:
-        """The answer to EHLO (RFC 5321 section 4.1.1.1)."""
+        """The answer to EHLO, or LHLO (RFC 5321 section 4.1.1.1)."""
         if extensions == self.extensions:
             return self.ehlo_reply
         return self.tls_ehlo_reply if extensions == self.tls_extensions else self._list(extensions)

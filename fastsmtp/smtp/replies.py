@@ -131,15 +131,18 @@ BAD_SENDER: Final = Reply(501, "5.1.7", "Bad sender address syntax")
 BAD_RECIPIENT: Final = Reply(501, "5.1.3", "Bad recipient address syntax")
 NEEDS_SMTPUTF8_SENDER: Final = Reply(553, "5.6.7", "This sender needs SMTPUTF8")  # RFC 6531 section 3.5
 NEEDS_SMTPUTF8_RECIPIENT: Final = Reply(553, "5.6.7", "This recipient needs SMTPUTF8 on MAIL")
+LMTP_SPOKEN: Final = Reply(500, "5.5.1", "This is LMTP: say LHLO")  # RFC 2033 section 4.1
 HTTP_SPOKEN: Final = Reply(421, "4.7.0", "This is SMTP, not HTTP", closes=True)
 
 # Order (RFC 5321 section 4.1.4)
 HELLO_FIRST: Final = Reply(503, "5.5.1", "Say HELO or EHLO first")
+LHLO_FIRST: Final = Reply(503, "5.5.1", "Say LHLO first")
 MAIL_FIRST: Final = Reply(503, "5.5.1", "Need MAIL first")
 TLS_ON_ALREADY: Final = Reply(503, "5.5.1", "TLS is on already")
 NESTED_MAIL: Final = Reply(503, "5.5.1", "A mail transaction is open already")
 CHUNKS_UNDER_WAY: Final = Reply(503, "5.5.1", "A message is coming in chunks: go on with BDAT, or give it up with RSET")
 NEEDS_BDAT: Final = Reply(503, "5.5.1", "A message that is BODY=BINARYMIME comes by BDAT")  # RFC 3030 section 3
+NO_RECIPIENT_YET: Final = Reply(503, "5.5.1", "Need a valid recipient")  # LMTP: RFC 2033 section 4.2
 NO_VALID_RECIPIENTS: Final = Reply(554, "5.5.1", "No valid recipients")  # section 3.3
 
 # AUTH (RFC 4954 sections 4 and 6)

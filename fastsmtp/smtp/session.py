@@ -26,13 +26,14 @@ from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.starttls import forget, starttls
 from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection
-from fastsmtp.smtp.transitions import TRANSITIONS, State
+from fastsmtp.smtp.transitions import State
 
 __all__ = ["Session"]
 
 HANDLERS: Final[Mapping[bytes, Verb]] = {
     b"HELO": hello,
     b"EHLO": hello,
+    b"LHLO": hello,
     b"MAIL": mail,
     b"RCPT": rcpt,
     b"DATA": data,
@@ -184,7 +185,7 @@ class Session(Dialogue):
 
     def _take_command(self, verb: bytes, argument: bytes) -> None:
         self.verb = verb
-        target = TRANSITIONS[self.state].get(verb)
+        target = self.transitions[self.state].get(verb)
         if isinstance(target, Reply):
             self.error(target)
         elif target is None:

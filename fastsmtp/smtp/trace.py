@@ -63,7 +63,9 @@ def received(transaction: Transaction, hostname: str, now: float) -> bytes:
 def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool, is_authenticated: bool) -> str:
     """What stands behind `with`: the protocol and, in a comment, the version of TLS."""
     # RFC 6531 section 4.3 has a word of its own for internationalized mail.
-    protocol = "UTF8SMTP" if smtputf8 else _PROTOCOLS[verb]
+    protocol = _PROTOCOLS[verb]
+    if smtputf8:
+        protocol = "UTF8LMTP" if protocol == "LMTP" else "UTF8SMTP"
     # RFC 3848: S is TLS, A is AUTH; there are no such words for a client that said HELO.
     if protocol != "SMTP":
         protocol = f"{protocol}{'S' if tls else ''}{'A' if is_authenticated else ''}"

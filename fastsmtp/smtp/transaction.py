@@ -1,5 +1,6 @@
 """The facts of a connection and of one mail transaction, as the session learns them and plugins read them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -94,12 +95,14 @@ class Recipient:
     """One accepted recipient: the address of the RCPT command and, once the directory said so, its mailboxes.
 
     `mailboxes` has one, or more for an alias; none where a plugin accepted an address that the directory does not know.
-    `reply` is what the client hears.
+    `reply` is what the client hears. `refusal` is why this one does not get the message where the others do, which
+    only LMTP can say (`Transaction.replies_each`).
     """
 
     address: Address
     mailboxes: tuple[Mailbox, ...] = ()
     reply: Reply = RECIPIENT_OK
+    refusal: Reply | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +112,8 @@ class Transaction:
     `declared_size` is the SIZE parameter in octets, None when the client gave none. `refusals` has the first hundred
     recipients that were refused. `reply` is the last word that the client heard on the whole, None while it is open
     and when it ended without one (RSET, lost connection). `begun_ns` is the first question about it on the monotonic
-    clock of the edge.
+    clock of the edge. With `replies_each` (LMTP) every recipient hears his own reply to the message, and some may be
+    refused while others get it.
     """
 
     id: str
@@ -126,3 +130,17 @@ class Transaction:
     reply: Reply | None = None
     outcome: TransactionOutcome = "open"
     begun_ns: int = 0
+    replies_each: bool = False
+
+    @property
+    def remaining(self) -> list[Recipient]:
+        """The recipients who are to get the message: all but those who were refused one by one."""
+        return [recipient for recipient in self.recipients if recipient.refusal is None]
+
+    def refuse_each(self, refusals: Mapping[Address, Reply]) -> Reply | None:
+        """Refuse these recipients (`replies_each`); when nobody is left, a reply that refuses the whole message."""
+        for recipient in self.recipients:
+            reply = refusals.get(recipient.address)
+            if reply is not None and not reply.is_positive and recipient.refusal is None:
+                recipient.refusal = reply
+        return None if self.remaining else next(recipient.refusal for recipient in self.recipients)

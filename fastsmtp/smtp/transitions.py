@@ -1,4 +1,4 @@
-"""The state machine of a session as a table; docs/session.md draws it.
+"""The state machine of a session as a table, one for SMTP and one for LMTP; docs/session.md draws the former.
 
 Read a row as: in this state, this verb leads to that state when it is accepted, or gets this reply and changes
 nothing (RFC 5321 section 4.1.4). A verb that is in no row is unknown.
@@ -17,14 +17,17 @@ from fastsmtp.smtp.replies import (
     CHUNKS_UNDER_WAY,
     HELLO_FIRST,
     HTTP_SPOKEN,
+    LHLO_FIRST,
+    LMTP_SPOKEN,
     MAIL_FIRST,
     NESTED_MAIL,
+    NO_RECIPIENT_YET,
     NO_VALID_RECIPIENTS,
     NOT_OFFERED,
     Reply,
 )
 
-__all__ = ["TRANSITIONS", "Dropped", "State", "Target", "mermaid"]
+__all__ = ["LMTP_TRANSITIONS", "TRANSITIONS", "Dropped", "State", "Target", "mermaid"]
 
 
 @quick
@@ -46,18 +49,22 @@ class State(enum.Enum):
 
 
 class Dropped(NamedTuple):
-    """A chunk is dropped: then this is said, and that is the state. `is_error`: it was wrong in itself."""
+    """A chunk is dropped: then this is said, and that is the state.
+
+    `is_error`: it was wrong in itself. `waiting` is how many recipients wait for a reply of their own (LMTP).
+    """
 
     reply: Reply
     state: State
     is_error: bool = True
+    waiting: int = 0
 
 
 Target: TypeAlias = State | Reply | Dropped
 
 
-# Defined by a standard, and not ours: expansion of lists, the extensions of their own issue, the relics of RFC 821.
-_NOT_OFFERED: Final = dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED)
+# Defined by a standard, and not ours: expansion of lists, what is LMTP, the relics of RFC 821.
+_NOT_OFFERED: Final = dict.fromkeys((b"LHLO", b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED)
 # A browser that was tricked into talking to port 25 must not get to its second line (ALPACA).
 _HTTP: Final = dict.fromkeys((b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PATCH"), HTTP_SPOKEN)
 
@@ -146,6 +153,25 @@ TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
             AUTH=State.SASL,
         ),
     }
+)
+
+
+_LMTP_REPLIES: Final[Mapping[object, Reply]] = {HELLO_FIRST: LHLO_FIRST, NO_VALID_RECIPIENTS: NO_RECIPIENT_YET}
+
+
+def _lmtp_row(row: Mapping[bytes, Target]) -> Mapping[bytes, Target]:
+    """What LMTP makes of a row: another greeting (RFC 2033 section 4.1), 503 without a recipient (section 4.2)."""
+    targets: dict[bytes, Target] = {}
+    for verb, target in row.items():
+        if isinstance(target, Dropped):
+            targets[verb] = target._replace(reply=_LMTP_REPLIES.get(target.reply, target.reply))
+        else:
+            targets[verb] = _LMTP_REPLIES.get(target, target)
+    return MappingProxyType({**targets, b"LHLO": _GREETED, b"HELO": LMTP_SPOKEN, b"EHLO": LMTP_SPOKEN})
+
+
+LMTP_TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
+    {state: _lmtp_row(row) for state, row in TRANSITIONS.items()}
 )
 
 

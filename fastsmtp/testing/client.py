@@ -103,6 +103,10 @@ class Client:
         """HELO."""
         return self.command(f"HELO {name}")
 
+    def lhlo(self, name: str = "client.example") -> Heard:
+        """LHLO, for a site with `protocol="lmtp"`."""
+        return self.command(f"LHLO {name}")
+
     def starttls(self) -> Heard:
         """STARTTLS; after a 220 the connection is encrypted, and a new `hello` is needed."""
         return self.command("STARTTLS")
@@ -145,12 +149,16 @@ class Client:
 
         For a message with line ends or dots of its own kind there is `say`.
         """
+        return self.data_each(message)[-1]
+
+    def data_each(self, message: bytes) -> list[Heard]:
+        """The same, with all replies to the message: one, or in LMTP one for each recipient."""
         start = self.command("DATA")
         if start.code != 354:
-            return start
+            return [start]
         lines = _line_end.sub(b"\r\n", message).removesuffix(b"\r\n").split(b"\r\n") if message else []
         stuffed = b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines)
-        return self._last(self.feed(stuffed + b".\r\n"))
+        return self.say(stuffed + b".\r\n")
 
     def send(self, sender: str, recipients: str | Iterable[str], message: bytes) -> Heard:
         """A whole transaction, with EHLO where there was none: the reply that decided it.

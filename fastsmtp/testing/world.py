@@ -35,7 +35,11 @@ class MemoryStore:
 
     def store(self, transaction: Transaction) -> Reply:
         """One copy for each distinct mailbox; a recipient without one refuses the message, as in a Maildir."""
-        recipients = transaction.recipients
+        if transaction.replies_each:
+            transaction.refuse_each(
+                {one.address: NOBODY_TOOK_IT for one in transaction.recipients if not one.mailboxes}
+            )
+        recipients = transaction.remaining
         if not recipients or not all(recipient.mailboxes for recipient in recipients):
             return NOBODY_TOOK_IT
         message = transaction.message

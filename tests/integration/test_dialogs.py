@@ -29,7 +29,7 @@ from fastsmtp.smtp.transaction import Transaction
 from fastsmtp.testing import MemoryStore, Site
 
 DIALOGS = read_dialogs(Path(__file__).parents[1] / "dialogs")
-DIALOGS_ANYWHERE = [dialog for dialog in DIALOGS if dialog.room is None]
+DIALOGS_ANYWHERE = [dialog for dialog in DIALOGS if dialog.room is None and dialog.protocol == "smtp"]
 every_dialog = pytest.mark.parametrize("dialog", DIALOGS, ids=str)
 
 
@@ -54,7 +54,8 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder 
         store=Store(),
         byte_by_byte=byte_by_byte,
     )
-    site.options = replace(session_options(settings, settings.listeners[0], site.pipeline), starttls=dialog.has_tls)
+    options = session_options(settings, settings.listeners[0], site.pipeline)
+    site.options = replace(options, starttls=dialog.has_tls, protocol=dialog.protocol)
     if dialog.room is not None:
         site.options = replace(site.options, room=Room(dialog.room))
     if spool is not None:
@@ -70,7 +71,7 @@ def stored_in(site: Site, user: str) -> list[Stored]:
         Stored(str(transaction.sender), bytes(transaction.message))
         for transaction in site.transactions
         if transaction.outcome == "stored"
-        and any(mailbox in recipient.mailboxes for recipient in transaction.recipients)
+        and any(mailbox in recipient.mailboxes for recipient in transaction.remaining)
     ]
 
 

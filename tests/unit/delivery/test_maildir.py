@@ -343,6 +343,53 @@ def test_a_mailbox_takes_what_fits_into_its_quota(
     assert counted == f"{quota}S\n{len(copy)} 1\n{len(copy)} 1\n{len(copy)} 1\n"
 
 
+@pytest.mark.parametrize("durability", ["journal", "none"])
+def test_in_lmtp_only_those_are_refused_who_have_no_room_or_no_mailbox(tmp_path: Path, durability: Durability) -> None:
+    subject = limited(("alice", 10), ("bob", None), ("carol", 100_000))
+    subject.recipients.insert(0, Recipient(parse_mailbox("elsewhere@example.test")))
+    subject.recipients.append(Recipient(parse_mailbox("dave@example.test"), (Mailbox("example.test", "dave"),)))
+    subject.recipients[-1].refusal = STORE_MISCONFIGURED
+    subject.replies_each = True
+    assert deliver(tmp_path, subject, durability=durability) == [Reply(250, "2.0.0", "stored as T1")]
+    assert [recipient.refusal for recipient in subject.recipients] == [
+        NOBODY_TOOK_IT,
+        MAILBOX_FULL,
+        None,
+        None,
+        STORE_MISCONFIGURED,
+    ]
+    assert len(mailbox(tmp_path, "bob")) == 1
+    assert (tmp_path / "example.test" / "carol" / "new").exists()
+    assert {path.name for path in (tmp_path / "example.test").iterdir()} == {"bob", "carol"}
+
+
+@pytest.mark.parametrize("durability", ["journal", "none"])
+def test_in_lmtp_an_alias_is_refused_for_one_full_mailbox_and_its_other_ones_get_nothing_by_it(
+    tmp_path: Path, durability: Durability
+) -> None:
+    subject = limited(("alice", 10), ("bob", None))
+    full, free = (recipient.mailboxes[0] for recipient in subject.recipients)
+    subject.recipients = [
+        Recipient(parse_mailbox("both@example.test"), (full, free)),
+        Recipient(parse_mailbox("bob@example.test"), (free,)),
+        Recipient(parse_mailbox("bob@example.test"), (free,)),
+    ]
+    subject.replies_each = True
+    assert deliver(tmp_path, subject, durability=durability) == [Reply(250, "2.0.0", "stored as T1")]
+    assert [recipient.refusal for recipient in subject.recipients] == [MAILBOX_FULL, None, None]
+    [copy] = mailbox(tmp_path, "bob")
+    assert b"Delivered-To: bob@example.test\n" in copy
+
+
+def test_in_lmtp_when_nobody_has_room_nothing_is_stored(tmp_path: Path) -> None:
+    subject = limited(("alice", 10), ("bob", 10))
+    subject.replies_each = True
+    [reply] = deliver(tmp_path, subject)
+    assert not reply.is_positive
+    assert [recipient.refusal for recipient in subject.recipients] == [MAILBOX_FULL] * 2
+    assert not (tmp_path / "example.test").exists()
+
+
 def test_without_a_quota_there_is_no_file(tmp_path: Path) -> None:
     deliver(tmp_path, limited(("alice", None)), limited(("alice", None)), limited(("alice", None), ("bob", 10_000)))
     assert len(mailbox(tmp_path, "alice")) == 3

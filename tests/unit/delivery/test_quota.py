@@ -12,7 +12,9 @@ import pytest
 
 from fastsmtp.delivery.quota import STALE_S, MaildirQuotas, OverQuota, Usage, usage
 from fastsmtp.ports import Mailbox, Quotas
+from fastsmtp.smtp.address import parse_mailbox
 from fastsmtp.smtp.replies import MAILBOX_FULL, MAILBOX_FULL_FOR_GOOD, STORE_TROUBLE, Reply
+from fastsmtp.smtp.transaction import Recipient
 from fastsmtp.stats import Stats
 from fastsmtp.testing import SettableClock
 
@@ -420,6 +422,25 @@ def test_a_message_waits_for_the_count(tmp_path: Path, *, is_slow: bool, size: i
     asyncio.run(main())
     assert writer.calls == (reply is STORED)
     assert (folder / "maildirsize").read_text() == "1000S\n300 1\n" + ("700 1\n" if reply is STORED else "")
+
+
+@pytest.mark.parametrize(("size", "refusals"), [(700, [None, None]), (701, [MAILBOX_FULL, None])])
+def test_in_lmtp_the_others_get_it_when_all_have_been_counted(
+    tmp_path: Path, size: int, refusals: list[Reply | None]
+) -> None:
+    make_mailbox(tmp_path, messages=[300])
+    rig, writer, rest = Rig(tmp_path), Writer(), Writer()
+    recipients = [Recipient(parse_mailbox(f"{box.user}@example.test"), (box,)) for box in (ANN, FREE)]
+
+    async def main() -> None:
+        async with rig:
+            pending = rig.quotas.deliver_each(recipients, [(ANN, size), (FREE, size)], writer.now, rest.soon)
+            assert writer.calls == rest.calls == 0
+        assert pending.result() is STORED  # closing has waited for it
+
+    asyncio.run(main())
+    assert [recipient.refusal for recipient in recipients] == refusals
+    assert (writer.calls, rest.calls) == ((1, 0) if refusals == [None, None] else (0, 1))
 
 
 def test_closing_waits_for_messages_that_wait_for_a_count(tmp_path: Path) -> None:

@@ -244,6 +244,49 @@ def test_one_refusal_of_a_recipient_refuses_the_message(
         )
 
 
+@pytest.mark.parametrize(
+    ("answers", "codes", "delivered"),
+    [
+        ({USER: accept(), OTHER: accept()}, [250, 250], ["user@example.test", "other@example.test"]),
+        ({USER: LATER}, [450, 250], ["other@example.test"]),
+        ({OTHER: NO, Address("nobody", "example.test"): NO}, [250, 550], ["user@example.test"]),
+        ({USER: LATER, OTHER: NO}, [450, 550], []),
+    ],
+)
+@pytest.mark.parametrize("how", [says, says_later])
+def test_in_lmtp_each_recipient_is_refused_for_himself(
+    how: Callable[..., dict[str, Any]], answers: dict[Address, Reply], codes: list[int], delivered: list[str]
+) -> None:
+    with Site([how(Stage.MESSAGE, answers)], USERS, protocol="lmtp") as site:
+        assert lmtp_codes(site, "user@example.test", "other@example.test") == codes
+        assert list(site.delivered) == delivered
+        results = [result.outcome for result in site.transactions[0].results]
+        assert results == ([] if codes == [250, 250] else ["fail"])
+
+
+def test_in_lmtp_two_plugins_refuse_one_each() -> None:
+    plugins = [says(Stage.MESSAGE, {USER: NO}, "First"), says(Stage.MESSAGE, {USER: LATER, OTHER: LATER}, "Second")]
+    with Site(plugins, USERS, protocol="lmtp") as site:
+        assert lmtp_codes(site, "user@example.test", "other@example.test") == [550, 450]
+
+
+@pytest.mark.parametrize("stage", [Stage.DATA, Stage.HEADERS, Stage.MESSAGE, Stage.QUEUE])
+def test_in_lmtp_who_is_naughty_late_is_refused_but_for_postmaster(stage: Stage) -> None:
+    with Site([says(stage, naughty("not you"))], USERS, protocol="lmtp") as site:
+        assert lmtp_codes(site, "user@example.test", "postmaster@example.test") == [550, 250]
+        assert list(site.delivered) == ["postmaster@example.test"]
+
+
+def lmtp_codes(site: Site, *recipients: str) -> list[int]:
+    """The codes of the replies to a message, one for each recipient."""
+    client = site.connect()
+    client.lhlo()
+    client.mail()
+    for recipient in recipients:
+        client.rcpt(recipient)
+    return [heard.code for heard in client.data_each(MESSAGE)]
+
+
 class Observer(Plugin[NoOptions]):
     """Writes down every answer of the others."""
 

@@ -147,6 +147,25 @@ def test_chunks_need_to_be_on_offer_and_binary_bodies_need_chunks() -> None:
     assert driver.session.state is State.GREETED
 
 
+def test_in_lmtp_the_last_chunk_has_a_reply_for_each_and_others_have_one() -> None:
+    driver = Driver({Stage.DATA: None}, protocol="lmtp", message_size=50)
+    driver.open()
+    driver.say("LHLO client.example")
+    envelope = ("MAIL FROM:<>", "RCPT TO:<ann@example.test>", "RCPT TO:<bob@example.test>")
+    driver.say(*envelope)
+    assert driver.feed(bdat(HEADER)) == ok(len(HEADER))
+    assert driver.feed(bdat(b"", last=True)).splitlines() == [str(STORED)] * 2
+    for chunks in ([b"x" * 51, b"x"], [b"x", b"x" * 50]):
+        driver.say(*envelope)
+        said = [driver.feed(bdat(chunks[0])), driver.feed(bdat(chunks[1], last=True))]
+        assert said[-1].splitlines() == [str(replies.MESSAGE_TOO_BIG)] * 2
+        assert driver.session.state is State.GREETED
+    assert driver.feed(bdat(b"x", last=True)) == str(replies.MAIL_FIRST)
+    driver.answers[Stage.DATA] = LATER
+    driver.say(*envelope)
+    assert driver.feed(bdat(b"x", last=True)).splitlines() == [str(LATER)] * 2
+
+
 @pytest.mark.parametrize("wire", [b"BDAT 100\r\nx", b"BDAT 100 LAST\r\nx", bdat(b"x"), bdat(b"x") + b"BDAT 1 LAST\r\n"])
 def test_a_client_that_goes_before_the_last_octet_has_sent_nothing(wire: bytes) -> None:
     driver = Driver().envelope()

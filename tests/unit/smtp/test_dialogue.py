@@ -1,8 +1,11 @@
 """The ends of transactions and of sessions."""
 
-import pytest
-from driver import LATER, MESSAGE, NO, START, Driver
+from collections.abc import Mapping
 
+import pytest
+from driver import LATER, MESSAGE, NO, START, STORED, WAIT, Driver
+
+from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transitions import State
@@ -44,3 +47,87 @@ def test_one_bad_command_more_than_permitted_ends_the_session() -> None:
     driver = Driver(errors=2)
     said = driver.greet().say("A", "B", "C", "D").splitlines()
     assert said == ["500 5.5.1 Command not recognized"] * 2 + ["421 4.7.0 Too many errors"]
+
+
+# --- LMTP: each recipient hears his own reply -------------------------------------------------------------------------
+
+
+def lmtp(*users: str, stage: Stage = Stage.QUEUE) -> Driver:
+    """A message to these users of example.test that has come, and about which the question is out."""
+    driver = Driver({stage: WAIT}, protocol="lmtp")
+    driver.open()
+    rcpts = [f"RCPT TO:<{user}@example.test>" for user in users]
+    assert driver.say("LHLO client.example", "MAIL FROM:<>", *rcpts, "DATA").endswith(START)
+    assert driver.say(MESSAGE) == ""
+    return driver
+
+
+def refuse(driver: Driver, refusals: Mapping[str, Reply]) -> Reply | None:
+    """Refuse some of the users one by one."""
+    transaction = driver.session.transaction
+    assert transaction is not None
+    return transaction.refuse_each({Address(user, "example.test"): reply for user, reply in refusals.items()})
+
+
+def test_each_recipient_hears_his_own_reply_in_the_order_of_rcpt() -> None:
+    driver = lmtp("ann", "bob", "carol", "bob")
+    assert refuse(driver, {"bob": NO, "dave": NO}) is None
+    assert driver.resume(STORED).splitlines() == [str(reply) for reply in (STORED, NO, STORED, NO)]
+    [transaction] = driver.ended
+    assert (transaction.outcome, transaction.reply) == ("stored", STORED)
+    assert [str(recipient.address) for recipient in transaction.remaining] == ["ann@example.test", "carol@example.test"]
+    assert [reply for _, reply in transaction.refusals] == [NO, NO]
+    assert (driver.count("message", "2xx"), driver.count("message", "5xx")) == (2, 2)
+    assert driver.session.state is State.GREETED
+
+
+@pytest.mark.parametrize(
+    ("refusals", "answer", "outcome", "codes"),
+    [
+        ({"ann": NO}, LATER, "deferred", [550, 450]),
+        ({"ann": NO}, NO, "refused", [550, 550]),
+        ({"ann": LATER}, NO, "deferred", [450, 550]),
+        ({}, LATER, "deferred", [450, 450]),
+        ({"bob": LATER}, None, "deferred", [451, 450]),
+    ],
+)
+def test_a_message_that_nobody_gets_is_deferred_where_somebody_may_get_it_yet(
+    refusals: dict[str, Reply], answer: Reply | None, outcome: str, codes: list[int]
+) -> None:
+    driver = lmtp("ann", "bob")
+    refuse(driver, refusals)
+    assert [int(line[:3]) for line in driver.resume(answer).splitlines()] == codes
+    assert driver.happened[-1] == outcome
+
+
+def test_when_each_was_refused_nobody_is_asked_to_take_the_message() -> None:
+    driver = lmtp("ann", "bob", stage=Stage.MESSAGE)
+    everybody = refuse(driver, {"ann": NO, "bob": LATER})
+    assert everybody is NO
+    assert driver.resume(everybody).splitlines() == [str(NO), str(LATER)]
+    assert Stage.QUEUE not in driver.happened
+    assert driver.happened[-1] == "deferred"
+
+
+def test_a_reply_that_hangs_up_hangs_up_when_everybody_has_heard() -> None:
+    driver = lmtp("ann", "bob")
+    assert driver.resume(NO.hang_up()).splitlines() == [str(NO)] * 2
+    assert driver.session.closing
+    assert driver.session.transaction is None
+
+
+@pytest.mark.parametrize("stage", [Stage.MAIL, Stage.DATA])
+def test_before_the_message_there_is_one_reply(stage: Stage) -> None:
+    driver = Driver({stage: LATER}, protocol="lmtp")
+    driver.open()
+    rcpts = ["RCPT TO:<ann@example.test>", "RCPT TO:<bob@example.test>"]
+    said = driver.say("LHLO client.example", "MAIL FROM:<>", *rcpts, "DATA").splitlines()
+    assert said.count(str(LATER)) == 1
+    assert driver.ended[0].outcome == "deferred"
+
+
+def test_in_smtp_there_is_one_reply_whatever_is_in_the_recipients() -> None:
+    driver = Driver({Stage.QUEUE: WAIT}).data()
+    driver.say(MESSAGE)
+    refuse(driver, {"alice": NO})
+    assert driver.resume(STORED) == str(STORED)

@@ -13,6 +13,10 @@ def test_the_greeting_begins_with_the_host_name() -> None:
     )
 
 
+def test_lmtp_says_so() -> None:
+    assert str(SessionOptions("mx.example.test", "lmtp").greeting) == "220 mx.example.test LMTP fastsmtp"
+
+
 def test_ehlo_lists_what_is_offered() -> None:
     options = SessionOptions("mx.example.test", message_size=1000)
     assert options.ehlo_reply.wire == (

@@ -54,6 +54,21 @@ def test_received_in_full() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("verb", "smtputf8", "tls", "protocol"),
+    [
+        ("LHLO", False, None, b"LMTP id"),
+        ("LHLO", False, TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256), b"LMTPS (TLSv1.3) id"),
+        ("LHLO", True, None, b"UTF8LMTP id"),
+        ("EHLO", True, None, b"UTF8SMTP id"),
+    ],
+)
+def test_the_protocol_is_named(verb: str, *, smtputf8: bool, tls: TlsFacts | None, protocol: bytes) -> None:
+    subject = transaction("alice@example.test", hello=Hello(verb, "mail.example.org"), smtputf8=smtputf8)
+    subject.connection.tls = tls
+    assert b" with " + protocol in unfolded(received(subject, "mx", NOW))
+
+
 def test_a_client_without_an_address_has_no_literal() -> None:
     field = received(transaction("alice@example.test", remote=""), "mx", NOW)
     assert unfolded(field).startswith(b"Received: from mail.example.org by mx with ESMTP id T1 for <alice@")

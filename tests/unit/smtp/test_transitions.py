@@ -1,6 +1,7 @@
 """The table, and that a session does what it says: every state with every verb."""
 
 from itertools import product
+from typing import Literal
 
 import pytest
 from driver import MESSAGE, Driver
@@ -9,7 +10,7 @@ from fastsmtp.smtp.mechanisms import mechanisms
 from fastsmtp.smtp.options import AuthOptions
 from fastsmtp.smtp.replies import MAIL_FIRST, Reply
 from fastsmtp.smtp.tls import TlsFacts
-from fastsmtp.smtp.transitions import TRANSITIONS, Dropped, State, mermaid
+from fastsmtp.smtp.transitions import LMTP_TRANSITIONS, TRANSITIONS, Dropped, State, mermaid
 
 WAYS = {
     State.CONNECTED: [],
@@ -24,7 +25,9 @@ WAYS = {
     ],
     State.REFUSED: ["EHLO client.example", "BDAT 3\r\nx"],
 }
+LMTP_WAYS = {state: [line.replace("EHLO", "LHLO") for line in lines] for state, lines in WAYS.items()}
 GOOD = {
+    b"LHLO": "LHLO client.example",
     b"HELO": "HELO client.example",
     b"EHLO": "EHLO client.example",
     b"MAIL": "MAIL FROM:<ben@example.org>",
@@ -36,26 +39,27 @@ GOOD = {
 ALL_VERBS = sorted(set().union(*TRANSITIONS.values()))
 
 
-def at(state: State) -> Driver:
-    driver = Driver(starttls=True, auth=AuthOptions(mechanisms(["PLAIN"]), require_tls=False))
+def at(state: State, protocol: Literal["smtp", "lmtp"] = "smtp") -> Driver:
+    driver = Driver(starttls=True, auth=AuthOptions(mechanisms(["PLAIN"]), require_tls=False), protocol=protocol)
     driver.open()
-    driver.say(*WAYS[state])
+    driver.say(*(WAYS if protocol == "smtp" else LMTP_WAYS)[state])
     assert driver.session.state is state
     return driver
 
 
 def test_every_state_in_which_commands_come_knows_every_verb() -> None:
-    assert TRANSITIONS.keys() == set(State) - {State.SASL, State.MESSAGE, State.CLOSED}
-    for row in TRANSITIONS.values():
+    assert TRANSITIONS.keys() == LMTP_TRANSITIONS.keys() == set(State) - {State.SASL, State.MESSAGE, State.CLOSED}
+    for row in (*TRANSITIONS.values(), *LMTP_TRANSITIONS.values()):
         assert sorted(row) == ALL_VERBS
 
 
 @pytest.mark.parametrize(("state", "verb"), list(product(TRANSITIONS, ALL_VERBS)), ids=str)
-def test_a_session_obeys_the_table(state: State, verb: bytes) -> None:
-    driver = at(state)
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_a_session_obeys_the_table(protocol: Literal["smtp", "lmtp"], state: State, verb: bytes) -> None:
+    driver = at(state, protocol)
     transaction = driver.session.transaction
     said = driver.say(GOOD.get(verb, verb.decode()))
-    target = TRANSITIONS[state][verb]
+    target = (TRANSITIONS if protocol == "smtp" else LMTP_TRANSITIONS)[state][verb]
     if isinstance(target, Dropped):
         assert said == str(target.reply)
         assert driver.session.state is target.state
@@ -71,7 +75,7 @@ def test_a_session_obeys_the_table(state: State, verb: bytes) -> None:
         if verb == b"STARTTLS":
             driver.secure(TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", 128))
         assert driver.session.state is target
-    if driver.session.state is state and verb not in (b"RSET", b"HELO", b"EHLO", b"BDAT"):
+    if driver.session.state is state and verb not in (b"RSET", b"HELO", b"EHLO", b"LHLO", b"BDAT"):
         assert driver.session.transaction is transaction
 
 

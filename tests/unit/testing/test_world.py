@@ -34,6 +34,17 @@ def test_one_copy_for_each_mailbox_with_what_plugins_added() -> None:
     assert store.delivered == {"ann@a.example": [copy], "bob@a.example": [copy]}
 
 
+def test_in_lmtp_a_recipient_without_a_mailbox_is_left_out() -> None:
+    store = MemoryStore()
+    known, unknown = Recipient(Address("a", "b"), (Mailbox("b", "a"),)), Recipient(Address("x", "y"))
+    txn = transaction(known, unknown)
+    txn.replies_each = True
+    assert store.store(txn).code == 250
+    assert list(store.delivered) == ["a@b"]
+    assert unknown.refusal is not None
+    assert (known.refusal, unknown.refusal.code) == (None, 451)
+
+
 def test_a_recipient_without_a_mailbox_refuses_the_message() -> None:
     store = MemoryStore()
     known, unknown = Recipient(Address("a", "b"), (Mailbox("b", "a"),)), Recipient(Address("x", "y"))
