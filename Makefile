@@ -5,7 +5,8 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
 
-.PHONY: run test test-long test-attacks check format docs bench bench-tls bench-durability clean help
+.PHONY: run test test-long test-attacks check format docs clean help
+.PHONY: bench bench-full bench-tls bench-chunking bench-durability bench-peers
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 20
@@ -35,14 +36,23 @@ docs: $(BUILT)  ## Write the generated parts of docs/
 	$(RUN) -m fastsmtp.config.document > docs/configuration.md
 	$(RUN) -m fastsmtp.server.document > docs/metrics.md
 
-bench: $(BUILT)  ## CPU per message beside aiosmtpd, on this machine
-	$(RUN) bench/against_aiosmtpd.py
+bench: $(BUILT)  ## Beside what the kernel takes and every peer that is installed: some minutes
+	$(RUN) -m bench run quick
+
+bench-full: $(BUILT)  ## All that docs/benchmarks.md shows: a quarter of an hour
+	$(RUN) -m bench run full
 
 bench-tls: $(BUILT)  ## What handshakes and messages in TLS cost
-	$(RUN) bench/tls.py
+	$(RUN) -m bench run tls
+
+bench-chunking: $(BUILT)  ## DATA beside BDAT
+	$(RUN) -m bench run chunking
 
 bench-durability: $(BUILT)  ## Messages a second and CPU for journal, fsync and none
-	$(RUN) bench/durability.py
+	$(RUN) -m bench run durability
+
+bench-peers: $(BUILT)  ## Who can be measured here, and what the others need
+	$(RUN) -m bench peers
 
 clean:  ## Remove what was built (not ./var)
 	rm -rf $(VENV) build dist *.egg-info fastsmtp/_*.c fastsmtp/_*.so

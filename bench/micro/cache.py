@@ -19,6 +19,7 @@ from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,14 +133,13 @@ class Theine:
     """W-TinyLFU with a lifetime for each entry."""
 
     def __init__(self, bound: int) -> None:
-        import theine
-
-        self._cache = theine.Cache(bound)
+        self._cache: Any = import_module("theine").Cache(bound)
         self._ttl = timedelta(seconds=TTL_S)
 
     def get(self, name: str) -> Entry | None:
         """It gives a pair."""
-        return self._cache.get(name)[0]
+        entry: Entry | None = self._cache.get(name)[0]
+        return entry
 
     def put(self, name: str, entry: Entry) -> None:
         """With its lifetime."""

@@ -9,16 +9,13 @@ import asyncio
 import cProfile
 import os
 import pstats
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from load.closed_loop import as_chunk, message
-
+from bench.load.messages import as_chunk, on_wire
 from fastsmtp._clients import ClientTable, memory_bytes, prepare
 from fastsmtp.config.limits import LimitSettings
 from fastsmtp.config.model import Settings
@@ -45,8 +42,7 @@ ENVELOPE = (b"MAIL FROM:<a@bench.example>\r\n", b"RCPT TO:<user@bench.example>\r
 
 def commands(verb: str, octets: int) -> tuple[bytes, ...]:
     """What a client sends for one message, as it sends it."""
-    body = message(octets)
-    return (*ENVELOPE, b"DATA\r\n", body) if verb == "data" else (*ENVELOPE, as_chunk(body))
+    return (*ENVELOPE, b"DATA\r\n", on_wire(octets)) if verb == "data" else (*ENVELOPE, as_chunk(octets))
 
 
 class Forgetful(asyncio.Transport):

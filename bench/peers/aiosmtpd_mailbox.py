@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from pathlib import Path
 
 import uvloop
 from aiosmtpd.handlers import Mailbox
@@ -10,7 +11,7 @@ from aiosmtpd.smtp import SMTP
 
 async def serve(maildir: str) -> None:
     """Listen on a free port of the loopback until killed."""
-    handler = Mailbox(maildir)
+    handler = Mailbox(Path(maildir))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(handler, enable_SMTPUTF8=True), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")

@@ -1,0 +1,1 @@
+"""The load: what is sent, and how."""

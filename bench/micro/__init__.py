@@ -1,0 +1,1 @@
+"""Parts of the server alone, without sockets."""

@@ -1,0 +1,36 @@
+"""The servers that are measured."""
+
+from typing import Final
+
+from bench.peers.aiosmtpd import Aiosmtpd
+from bench.peers.dovecot import DovecotLmtp
+from bench.peers.fastsmtp import DEFAULT_PLUGINS, Fastsmtp
+from bench.peers.floor import Floor, Null
+from bench.peers.haraka import Haraka
+from bench.peers.peer import Peer
+from bench.peers.postfix import Postfix
+from bench.peers.qpsmtpd import Qpsmtpd
+
+__all__ = ["PEERS"]
+
+PEERS: Final[dict[str, Peer]] = {
+    peer.name: peer
+    for peer in (
+        Floor("floor"),
+        Floor("floor none", journal=False),
+        Floor("floor linkat", links=True),
+        Floor("floor 2 workers", workers=2),
+        Null(),
+        Fastsmtp("fastsmtp", "journal"),
+        Fastsmtp("fastsmtp none", "none"),
+        Fastsmtp("fastsmtp fsync", "fsync"),
+        Fastsmtp("fastsmtp plugins", "journal", plugins=DEFAULT_PLUGINS),
+        Fastsmtp("fastsmtp 2 workers", "journal", workers=2),
+        Postfix(),
+        Qpsmtpd(),
+        Aiosmtpd(),
+        Haraka(),
+        DovecotLmtp(),
+    )
+}
+"""By name, in the order of the tables. Without more words, fastsmtp and the floor have one worker and a journal."""

@@ -1,0 +1,204 @@
+"""What is measured: which load, on whom, and for which question."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bench.load.generator import Load
+from bench.load.messages import MAIL_MIX, Weighted
+
+__all__ = ["MAILBOXES", "PLANS", "STANDARD", "Scenario"]
+
+MAILBOXES: Final = 1000
+
+STANDARD: Final = Load()
+"""4 KiB messages, 20 connections, no pipelining: what the targets are about."""
+
+_EVERYBODY: Final = (
+    "floor",
+    "floor none",
+    "fastsmtp",
+    "fastsmtp plugins",
+    "fastsmtp none",
+    "fastsmtp fsync",
+    "postfix",
+    "qpsmtpd",
+    "aiosmtpd",
+    "haraka",
+    "dovecot lmtp",
+)
+_PAIR: Final = ("floor", "fastsmtp")
+_KiB: Final = 1024
+_MiB: Final = 1024 * _KiB
+_LARGE: Final = _MiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A load, and the peers that get it in turn, in so many rounds."""
+
+    name: str
+    load: Load
+    """Without an end: that is `seconds`."""
+    peers: tuple[str, ...]
+    rounds: int
+    seconds: float
+    """Of each round."""
+    curve: str = ""
+    """Of which curve it is a point, and where on it:"""
+    x: int = 0
+    users: int = MAILBOXES
+    """In the directory. Those that get mail are the first thousand."""
+
+    @property
+    def timed_load(self) -> Load:
+        """What a round sends."""
+        return replace(self.load, seconds=self.seconds)
+
+
+def _of_size(octets: int) -> Load:
+    # What 20 connections of 25 MiB would measure first is how the disk writes back half a gigabyte.
+    return replace(STANDARD, mix=(Weighted(octets, 1),), connections=4 if octets >= _LARGE else 20)
+
+
+def _curves(
+    *, connections: tuple[int, ...], sizes: tuple[int, ...], recipients: tuple[int, ...], rounds: int, seconds: float
+) -> list[Scenario]:
+    """Throughput over one thing at a time."""
+    made = [
+        Scenario(
+            name=f"{count} connections",
+            load=replace(STANDARD, connections=count),
+            peers=(*_PAIR, "postfix", "haraka"),
+            rounds=rounds,
+            seconds=seconds,
+            curve="connections",
+            x=count,
+        )
+        for count in connections
+    ]
+    made += [
+        Scenario(
+            name=f"{octets} octets",
+            load=_of_size(octets),
+            peers=(*_PAIR, "postfix"),
+            rounds=rounds,
+            seconds=seconds,
+            curve="size",
+            x=octets,
+        )
+        for octets in sizes
+    ]
+    made += [
+        Scenario(
+            name=f"{count} recipients",
+            load=replace(STANDARD, recipients_each=count),
+            peers=(*_PAIR, "postfix"),
+            rounds=rounds,
+            seconds=seconds,
+            curve="recipients",
+            x=count,
+        )
+        for count in recipients
+    ]
+    return made
+
+
+def quick() -> list[Scenario]:
+    """What a stranger waits for: a few minutes."""
+    return [
+        Scenario(name="standard", load=STANDARD, peers=_EVERYBODY, rounds=3, seconds=2),
+        Scenario(name="pipelined", load=replace(STANDARD, pipelining=True), peers=_PAIR, rounds=3, seconds=1.5),
+        Scenario(
+            name="one message a connection",
+            load=replace(STANDARD, per_connection=1),
+            peers=_PAIR,
+            rounds=3,
+            seconds=1.5,
+        ),
+        *_curves(
+            connections=(1, 20, 200, 2000),
+            sizes=(4 * _KiB, 256 * _KiB, 5 * _MiB),
+            recipients=(1, 10),
+            rounds=1,
+            seconds=1.5,
+        ),
+    ]
+
+
+def full() -> list[Scenario]:
+    """Everything that the documentation shows: about a quarter of an hour."""
+    return [
+        Scenario(name="standard", load=STANDARD, peers=(*_EVERYBODY, "floor linkat"), rounds=5, seconds=2.5),
+        Scenario(
+            name="pipelined",
+            load=replace(STANDARD, pipelining=True),
+            peers=(*_PAIR, "postfix", "haraka"),
+            rounds=5,
+            seconds=1.5,
+        ),
+        Scenario(
+            name="one message a connection",
+            load=replace(STANDARD, per_connection=1),
+            peers=(*_PAIR, "postfix", "qpsmtpd", "aiosmtpd", "haraka"),
+            rounds=3,
+            seconds=2,
+        ),
+        Scenario(
+            name="a mail mix", load=replace(STANDARD, mix=MAIL_MIX), peers=(*_PAIR, "postfix"), rounds=3, seconds=3
+        ),
+        Scenario(
+            name="200 a second, open loop",
+            load=replace(STANDARD, rate=200, poisson=True),
+            peers=_EVERYBODY,
+            rounds=2,
+            seconds=2.5,
+        ),
+        Scenario(
+            name="two workers",
+            load=STANDARD,
+            peers=("floor 2 workers", "fastsmtp 2 workers"),
+            rounds=3,
+            seconds=2,
+        ),
+        Scenario(name="generator", load=STANDARD, peers=("null", *_PAIR), rounds=3, seconds=1),
+        *_curves(
+            connections=(1, 5, 20, 100, 500, 2000, 5000),
+            sizes=(1 * _KiB, 4 * _KiB, 16 * _KiB, 64 * _KiB, 256 * _KiB, 1 * _MiB, 5 * _MiB, 25 * _MiB),
+            recipients=(1, 3, 10, 30, 100),
+            rounds=2,
+            seconds=1.5,
+        ),
+        *(
+            Scenario(
+                name=f"{users} users",
+                load=STANDARD,
+                peers=("fastsmtp",),
+                rounds=3,
+                seconds=2,
+                curve="users",
+                x=users,
+                users=users,
+            )
+            for users in (1, 1000, 30_000, 1_000_000)
+        ),
+    ]
+
+
+def durability() -> list[Scenario]:
+    """What an honest 250 costs."""
+    return [
+        Scenario(
+            name=f"{count} connections",
+            load=replace(STANDARD, connections=count),
+            peers=("fastsmtp none", "fastsmtp", "fastsmtp fsync"),
+            rounds=5,
+            seconds=2,
+            curve="connections",
+            x=count,
+        )
+        for count in (1, 20, 200)
+    ]
+
+
+PLANS: Final = {"quick": quick, "full": full, "durability": durability}
+"""By the word on the command line."""

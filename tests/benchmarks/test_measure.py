@@ -1,0 +1,135 @@
+"""A run from end to end, as short as it can be."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benchmarks.floors import running
+from click.testing import CliRunner
+
+from bench import measure as module
+from bench import peers
+from bench.cli import main
+from bench.load.generator import Load
+from bench.machine import describe
+from bench.peers.floor import Floor
+from bench.peers.peer import Site, free_port
+from bench.results import Result
+from bench.scenarios import PLANS, Scenario
+
+TINY = [
+    Scenario(name="standard", load=Load(connections=3), peers=("floor", "fastsmtp"), rounds=2, seconds=0.2),
+    Scenario(
+        name="2 recipients",
+        load=Load(connections=3, recipients_each=2),
+        peers=("floor",),
+        rounds=1,
+        seconds=0.2,
+        curve="recipients",
+        x=2,
+    ),
+    Scenario(name="many", load=Load(connections=20_000), peers=("floor",), rounds=1, seconds=0.2),
+    Scenario(name="unknown", load=Load(), peers=("nobody",), rounds=1, seconds=0.2),
+]
+
+
+@pytest.fixture(autouse=True)
+def few_mailboxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAILBOXES", 10)
+
+
+def say_nothing(text: str) -> None: ...
+
+
+def test_run_and_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLANS, "quick", lambda: TINY)
+    done = CliRunner().invoke(main, ["run", "quick", "--folder", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    (path,) = tmp_path.glob("quick-*.json")
+    shown = CliRunner().invoke(main, ["show", str(path)])
+    assert shown.output in done.output
+    assert "standard: 4 KiB, 3 connections, no pipelining; 2 rounds of 0.2 s" in shown.output
+    assert "CPU a message over the floor's" in shown.output
+    result = Result.read(path)
+    assert [each.name for each in result.scenarios] == ["standard", "2 recipients"]
+    assert result.scenarios[0].sides.keys() == {"floor", "fastsmtp"}
+    assert all(len(side.rounds) == 2 for side in result.scenarios[0].sides.values())
+    assert result.machine == describe(tmp_path)
+    assert result.versions.keys() == result.starts_s.keys() == {"floor", "fastsmtp"}
+    assert not [warning for warning in result.warnings if "mailboxes" in warning]
+    assert not list(tmp_path.glob("mail-*"))
+    again = CliRunner().invoke(main, ["compare", str(path), str(path)])
+    assert again.exit_code == 0
+    assert "+0.0%" in again.output
+
+
+def test_mail_that_is_missing_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(Floor):
+        def stored(self, site: Site) -> int:
+            return super().stored(site) - 1
+
+    monkeypatch.setitem(peers.PEERS, "floor", Forgetful("floor"))
+    result = module.measure(TINY[:1], tmp_path, say_nothing, only=["floor"])
+    assert any("floor has" in warning and "was to have" in warning for warning in result.warnings)
+
+
+def test_mail_that_was_just_deleted_is_told_of(tmp_path: Path) -> None:
+    plan = [replace(TINY[0], rounds=1)]
+    first, second = (module.measure(plan, tmp_path, say_nothing, only=["floor"]) for _ in range(2))
+    assert not any("deleted" in warning for warning in first.warnings)
+    assert any("deleted" in warning for warning in second.warnings)
+
+
+def test_a_server_that_refuses_ends_it(tmp_path: Path) -> None:
+    plan = [replace(TINY[0], load=Load(recipients_each=2000), users=3000)]
+    with pytest.raises(SystemExit):
+        module.measure(plan, tmp_path, say_nothing, only=["fastsmtp"])
+    assert not list(tmp_path.glob("mail-*"))
+
+
+def test_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Floor, "missing", lambda _: "a floor")
+    result = module.measure(TINY[:1], tmp_path, say_nothing, only=["floor"])
+    assert result.skipped == {"floor": "a floor"}
+    assert result.scenarios == []
+
+
+def test_an_unknown_peer() -> None:
+    done = CliRunner().invoke(main, ["run", "quick", "--only", "sendmail"])
+    assert done.exit_code == 2
+    assert "no peer is called sendmail; there are floor" in done.output
+
+
+def test_plans_name_peers_that_there_are() -> None:
+    for make in PLANS.values():
+        for scenario in make():
+            assert set(scenario.peers) <= peers.PEERS.keys()
+            assert scenario.rounds >= 1
+
+
+def test_peers_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Floor, "missing", lambda _: "a compiler")
+    done = CliRunner().invoke(main, ["peers"])
+    assert done.exit_code == 0
+    assert next(line for line in done.output.splitlines() if "floor 2 workers" in line).count("a compiler") == 1
+    assert "fastsmtp plugins" in done.output
+
+
+def test_load_against_a_server_of_ones_own(tmp_path: Path) -> None:
+    addresses = tmp_path / "addresses"
+    addresses.write_text("user1@bench.example\nuser2@bench.example\n")
+    with running(Floor("floor"), tmp_path) as server:
+        arguments = ["load", server.address, f"--recipient=@{addresses}", "--seconds=0.2", "--size=1KiB:2,2KiB"]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+        assert server.peer.stored(server.site) == int(done.output.split()[0].replace(",", ""))
+    assert "p99.9" in done.output
+
+
+def test_load_without_a_server(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["load", f"127.0.0.1:{free_port()}", "--recipient=user@bench.example"])
+    assert done.exit_code == 1
+    assert "first trouble: connect: Connection refused" in done.output
+    done = CliRunner().invoke(main, ["load", "127.0.0.1:1", "--recipient=user@bench.example", "--size=much"])
+    assert done.exit_code == 2
+    assert '"much" is no size' in done.output
