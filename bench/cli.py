@@ -42,7 +42,7 @@ def _say() -> Callable[[str], None]:
 
 
 @main.command()
-@click.argument("plan", type=click.Choice(["quick", "full", "durability"]))
+@click.argument("plan", type=click.Choice(["quick", "full", "durability", "chunking", "tls"]))
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -54,7 +54,7 @@ def run(plan: str, folder: Path, only: tuple[str, ...]) -> None:
     """Measure, print tables, write a result.
 
     quick: a few minutes, everybody under the standard load, and short curves. full: a quarter of an hour, all that the
-    documentation shows. durability: none, journal and fsync beside each other.
+    documentation shows. The others ask one question each.
     """
     from bench.measure import measure
     from bench.peers import PEERS

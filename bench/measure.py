@@ -67,7 +67,7 @@ class _Servers:
         self._say(f"warming {peer.name}")  # every mailbox is made, every code path was taken
         mailboxes = min(key[1], MAILBOXES)
         load = Load(messages=_WARM_ROUNDS * mailboxes, connections=min(20, mailboxes))
-        done = run(running.address, load, self.recipients(key[1]), self._folder, lmtp=peer.protocol == "lmtp")
+        done = run(running.address, peer.suited(load), self.recipients(key[1]), self._folder, lmtp=peer.is_lmtp)
         if done.messages != load.messages:
             raise SystemExit(f"{peer.name} refused: {done.refusal}")
         running.await_settled(_SETTLE_S)
@@ -141,7 +141,8 @@ def _play(
         for name in running if number % 2 == 0 else reversed(running):
             say(f"round {number + 1}/{scenario.rounds}, {name}")
             taken = _take(running[name], scenario, servers.recipients(scenario.users), folder)
-            servers.count((name, scenario.users), taken.messages * scenario.load.recipients_each)
+            files = 0 if scenario.load.no_mail else taken.messages * scenario.load.recipients_each
+            servers.count((name, scenario.users), files)
             rounds[name].append(taken)
     load = {**asdict(scenario.timed_load), "users": scenario.users}
     return Measured(
@@ -155,7 +156,7 @@ def _take(running: RunningPeer, scenario: Scenario, recipients: Path, folder: Pa
     peer, account = running.peer, running.account
     idle = memory_bytes(account.pids())
     with (
-        RunningLoad(running.address, scenario.timed_load, recipients, folder, lmtp=peer.protocol == "lmtp") as load,
+        RunningLoad(running.address, peer.suited(scenario.timed_load), recipients, folder, lmtp=peer.is_lmtp) as load,
         MemoryWatch(account) as memory,
     ):
         load.await_start()

@@ -200,5 +200,33 @@ def durability() -> list[Scenario]:
     ]
 
 
-PLANS: Final = {"quick": quick, "full": full, "durability": durability}
+def chunking() -> list[Scenario]:
+    """DATA beside BDAT."""
+    return [
+        Scenario(
+            name=f"{octets} octets",
+            load=_of_size(octets),
+            peers=("fastsmtp none", "fastsmtp none, BDAT"),
+            rounds=5,
+            seconds=1.5,
+            curve="size",
+            x=octets,
+        )
+        for octets in (1 * _KiB, 4 * _KiB, 100 * _KiB, 1 * _MiB)
+    ]
+
+
+def tls() -> list[Scenario]:
+    """What handshakes cost, and what messages in TLS do."""
+    sides = ("fastsmtp none", "fastsmtp none, TLS ECDSA", "fastsmtp none, TLS RSA")
+    loads = {
+        "connections without a message": replace(STANDARD, no_mail=True),
+        "one message a connection": replace(STANDARD, per_connection=1),
+        "standard": STANDARD,
+        "1,000 connections that do nearly nothing": replace(STANDARD, connections=1000, rate=10),
+    }
+    return [Scenario(name=name, load=load, peers=sides, rounds=5, seconds=2) for name, load in loads.items()]
+
+
+PLANS: Final = {"quick": quick, "full": full, "durability": durability, "chunking": chunking, "tls": tls}
 """By the word on the command line."""

@@ -49,8 +49,8 @@ def title(scenario: Measured) -> str:
         parts.append(f"{load['recipients_each']} recipients each")
     if load["rate"]:
         parts.append(f"{load['rate']:g} a second whatever the server does")
-    if load["tls"] != "none":
-        parts.append("TLS")
+    if load["no_mail"]:
+        parts.append("greeting and QUIT only")
     rounds = max(len(side.rounds) for side in scenario.sides.values())
     return f"{scenario.name}: {', '.join(parts)}; {rounds} rounds of {load['seconds']:g} s"
 
@@ -77,7 +77,17 @@ def _spread(spread: Spread) -> str:
 def _scenario_table(scenario: Measured, result: Result) -> Table:
     table = Table(title=title(scenario), title_justify="left", title_style="bold")
     table.add_column("")
-    for heading in ("acknowledged/s", "stored/s", "CPU us/message", "x floor", "p50", "p99", "p99.9 ms", "MiB"):
+    for heading in (
+        "acknowledged/s",
+        "stored/s",
+        "CPU us/message",
+        "x floor",
+        "p50",
+        "p99",
+        "p99.9 ms",
+        "MiB idle",
+        "peak",
+    ):
         table.add_column(heading, justify="right")
     floor = scenario.sides.get(_FLOOR)
     for name, side in scenario.sides.items():
@@ -88,6 +98,7 @@ def _scenario_table(scenario: Measured, result: Result) -> Table:
             _spread(side.cpu_us),
             f"{side.cpu_us.median / floor.cpu_us.median:.2f}" if floor else "-",
             *(f"{side.latencies.percentile_ms(percent):.1f}" for percent in (50, 99, 99.9)),
+            f"{min(each.idle_bytes for each in side.rounds) / 2**20:.0f}",
             f"{side.peak_bytes / 2**20:.0f}",
         )
     return table

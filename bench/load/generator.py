@@ -31,6 +31,8 @@ class Load:
     poisson: bool = False
     pipelining: bool = False
     chunking: bool = False
+    no_mail: bool = False
+    """Connect, greet and quit: that counts as a message."""
     tls: Literal["none", "starttls", "implicit"] = "none"
     threads: int = 1
     sources: int = 0
@@ -49,7 +51,8 @@ class Load:
             f"--tolerate={self.tolerate}",
         ]
         given += [f"--{name}={value}" for name in ("messages", "seconds", "rate") if (value := getattr(self, name))]
-        given += [f"--{name}" for name in ("poisson", "pipelining", "chunking") if getattr(self, name)]
+        flags = [name for name in ("poisson", "pipelining", "chunking", "no_mail") if getattr(self, name)]
+        given += [f"--{name.replace('_', '-')}" for name in flags]
         return given if self.tls == "none" else [*given, f"--tls={self.tls}"]
 
 

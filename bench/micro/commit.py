@@ -1,7 +1,7 @@
 """One commit of a batch, without a server: what `durability` costs on this disk, sides alternated, medians.
 
-The server's own figures (`bench/durability.py`) are bounded by the client beside it; these are not. Prints microseconds
-a message, wall clock and CPU of the process, for batches of 1, 20 and 200 messages to warm mailboxes.
+What the server makes of it is `make bench-durability`. Prints microseconds a message, wall clock and CPU of the
+process, for batches of 1, 20 and 200 messages to warm mailboxes.
 """
 
 import argparse

@@ -4,7 +4,7 @@ from typing import Final
 
 from bench.peers.aiosmtpd import Aiosmtpd
 from bench.peers.dovecot import DovecotLmtp
-from bench.peers.fastsmtp import DEFAULT_PLUGINS, Fastsmtp
+from bench.peers.fastsmtp import DEFAULT_PLUGINS, Fastsmtp, FastsmtpBdat, FastsmtpTls
 from bench.peers.floor import Floor, Null
 from bench.peers.haraka import Haraka
 from bench.peers.peer import Peer
@@ -25,6 +25,9 @@ PEERS: Final[dict[str, Peer]] = {
         Fastsmtp("fastsmtp none", "none"),
         Fastsmtp("fastsmtp fsync", "fsync"),
         Fastsmtp("fastsmtp plugins", "journal", plugins=DEFAULT_PLUGINS),
+        FastsmtpBdat("fastsmtp none, BDAT", "none"),
+        FastsmtpTls("fastsmtp none, TLS ECDSA", "none", "ECDSA"),
+        FastsmtpTls("fastsmtp none, TLS RSA", "none", "RSA"),
         Fastsmtp("fastsmtp 2 workers", "journal", workers=2),
         Postfix(),
         Qpsmtpd(),

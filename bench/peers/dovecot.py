@@ -3,7 +3,7 @@
 import os
 import pwd
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from bench.peers.peer import LOOPBACK, Launch, Peer, Site, find_program, free_port, needs_programs, output_of
 
@@ -51,7 +51,7 @@ class DovecotLmtp(Peer):
 
     name = "dovecot lmtp"
     promise = "in Maildir and on disk: fsync of the file"
-    protocol: ClassVar[Literal["smtp", "lmtp"]] = "lmtp"
+    is_lmtp: ClassVar[bool] = True
     most_connections: ClassVar[int] = 200
 
     def missing(self) -> str:

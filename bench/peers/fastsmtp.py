@@ -1,13 +1,16 @@
 """fastsmtp itself."""
 
+import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from bench.load.generator import Load
 from bench.machine import commit
 from bench.peers.peer import LOOPBACK, Launch, Peer, Site, free_port
 
-__all__ = ["DEFAULT_PLUGINS", "Fastsmtp", "write_directory"]
+__all__ = ["DEFAULT_PLUGINS", "Fastsmtp", "FastsmtpBdat", "FastsmtpTls"]
 
 _CONFIGURATION: Final = """\
 hostname = "mx.{domain}"
@@ -73,13 +76,49 @@ class Fastsmtp(Peer):
         configuration = _CONFIGURATION.format(
             domain=site.domain, host=LOOPBACK, port=port, workers=self._workers, durability=self._durability
         )
-        (site.folder / "fastsmtp.toml").write_text(configuration + self._plugins)
-        write_directory(site.folder / "directory.db", site)
+        (site.folder / "fastsmtp.toml").write_text(configuration + self._more(site))
+        _write_directory(site.folder / "directory.db", site)
         command = [sys.executable, "-m", "fastsmtp", "serve", "-c", str(site.folder / "fastsmtp.toml")]
         return Launch(command, f"{LOOPBACK}:{port}")
 
+    def _more(self, site: Site) -> str:  # noqa: ARG002 - others need files
+        """Further tables of the configuration."""
+        return self._plugins
 
-def write_directory(database: Path, site: Site) -> None:
+
+class FastsmtpBdat(Fastsmtp):
+    """The same, and its clients send BDAT."""
+
+    def suited(self, load: Load) -> Load:
+        return replace(load, chunking=True)
+
+
+class FastsmtpTls(Fastsmtp):
+    """The same in TLS, after STARTTLS, with a certificate for a key of this kind."""
+
+    def __init__(self, name: str, durability: str, key: Literal["ECDSA", "RSA"]) -> None:
+        """ECDSA is P-256, RSA 2048 bits."""
+        super().__init__(name, durability)
+        self._key = key
+
+    def missing(self) -> str:
+        return "" if importlib.util.find_spec("trustme") else "trustme is not installed; pip install trustme"
+
+    def suited(self, load: Load) -> Load:
+        return replace(load, tls="starttls")
+
+    def _more(self, site: Site) -> str:
+        import trustme
+
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        made = authority.issue_cert(f"mx.{site.domain}", key_type=trustme.KeyType[self._key])
+        file = site.folder / "certificate.pem"
+        file.touch(0o600)
+        file.write_bytes(made.private_key_and_cert_chain_pem.bytes())
+        return f'[tls]\ncertificates = [{{ certificate = "{file}" }}]\n'
+
+
+def _write_directory(database: Path, site: Site) -> None:
     """A SQLite directory with the site's domain and users."""
     from fastsmtp.directory.admin import SqliteAdmin
 

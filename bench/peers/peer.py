@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Self
 
 from bench.account import Account, open_account
+from bench.load.generator import Load
 
 __all__ = [
     "LOOPBACK",
@@ -72,7 +73,7 @@ class Peer(ABC):
     name: str
     promise: str
     """What its 250 stands for."""
-    protocol: ClassVar[Literal["smtp", "lmtp"]] = "smtp"
+    is_lmtp: ClassVar[bool] = False
     stores: ClassVar[bool] = True
     most_connections: ClassVar[int] = 10_000
     """More than this it does not take at once, or not in its usual configuration."""
@@ -88,6 +89,10 @@ class Peer(ABC):
     @abstractmethod
     def prepare(self, site: Site) -> Launch:
         """Write its configuration into the site."""
+
+    def suited(self, load: Load) -> Load:
+        """The load as this peer is to get it: two that differ in this only say what it costs."""
+        return load
 
     def settled(self, site: Site) -> bool:  # noqa: ARG002 - most peers have nothing to look at
         """Whether all that it has acknowledged is in the mailboxes."""

@@ -62,6 +62,12 @@ def test_messages_on_a_connection_are_bounded(send: Callable[..., LoadResult]) -
     assert 40 <= done.connects <= 44  # some come back, and find nothing more to do
 
 
+def test_connections_without_a_message(send: Callable[..., LoadResult]) -> None:
+    done = send(replace(FEW, no_mail=True))
+    assert (done.messages, done.connects, done.octets) == (40, 40, 0)
+    assert len(done.latencies) == 40
+
+
 def test_a_mix_is_a_mix(send: Callable[..., LoadResult]) -> None:
     done = send(Load(messages=400, mix=(Weighted(1000, 3), Weighted(2000, 1))))
     stuffed_end = 3

@@ -31,7 +31,7 @@ def test_takes_mail_and_leaves_nothing(name: str, folder: Path) -> None:
     load = Load(messages=30, connections=3, recipients_each=2)
     with running(peer, folder) as server:
         recipients = recipients_file(folder, [f"{user}@bench.example" for user in USERS])
-        done = run(server.address, load, recipients, folder, lmtp=peer.protocol == "lmtp")
+        done = run(server.address, peer.suited(load), recipients, folder, lmtp=peer.is_lmtp)
         assert (done.messages, done.refusal) == (30, "")
         server.await_settled(DEADLINE_S)
         if peer.stores:

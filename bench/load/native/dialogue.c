@@ -102,14 +102,19 @@ void send_message(struct client *client) {
     flush(client);
 }
 
+void quit(struct client *client) {
+    client->has_message = false;
+    client->stage = QUITTING;
+    say(client, "QUIT\r\n");
+    flush(client);
+}
+
 static void forget_message(struct client *client) {
     client->has_message = false;
     client->stage = IDLE;
     client->sent++;
     if (client->worker->options->per_connection && client->sent >= client->worker->options->per_connection) {
-        client->stage = QUITTING;
-        say(client, "QUIT\r\n");
-        flush(client);
+        quit(client);
     } else {
         has_finished(client);
     }
@@ -156,15 +161,9 @@ static void on_envelope_reply(struct client *client, const char *line, size_t le
 }
 
 static void on_content_reply(struct client *client, const char *line, size_t length) {
-    struct worker *worker = client->worker;
     if (line[0] != '2') refuse(client, line, length);
     if (client->replies) return;
-    if (!client->is_refused) {
-        worker->last_stored_ns = now_ns();
-        histogram_add(&worker->latencies, worker->last_stored_ns - client->due_ns);
-        atomic_store_explicit(&worker->stored, atomic_load_explicit(&worker->stored, memory_order_relaxed) + 1,
-                              memory_order_relaxed);
-    }
+    if (!client->is_refused) has_succeeded(client);
     forget_message(client);
 }
 

@@ -49,6 +49,7 @@ struct options {
     bool pipelining;
     bool chunking;
     bool lmtp;
+    bool no_mail; /* connect, greet and quit, which counts as a message */
     bool progress;
     enum tls_mode tls;
     uint64_t tolerate; /* refusals and lost connections before the run is given up */
@@ -146,6 +147,7 @@ void greeted_by_tls(struct client *client);    /* STARTTLS is done */
 void on_reply(struct client *client, const char *line, size_t length);
 void begin_message(struct client *client, uint64_t due_ns);
 void send_message(struct client *client);
+void quit(struct client *client);
 size_t commands_room(const struct options *options);
 
 /* connection.c */
@@ -161,6 +163,7 @@ void on_event(struct client *client, uint32_t events);
 void *work(void *worker);
 void has_greeted(struct client *client);
 void has_finished(struct client *client);
+void has_succeeded(struct client *client);
 void has_failed(struct worker *worker, const char *why, size_t length);
 
 /* tls.c */

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --poisson                open loop: arrivals at random instead of evenly\n"
     "  --pipelining             MAIL, RCPT and DATA in one write\n"
     "  --chunking               BDAT instead of DATA\n"
+    "  --no-mail                connect, greet and quit; each counts as a message\n"
     "  --lmtp                   LHLO, and a reply a recipient\n"
     "  --tls starttls|implicit\n"
     "  --tolerate N             refusals and lost connections before it gives up (0)\n"
@@ -152,14 +153,14 @@ static void check(struct options *options) {
 
 enum {
     TO = 256, MESSAGE, RECIPIENTS, CONNECTIONS, THREADS, SOURCES, MESSAGES, SECONDS, PER_CONNECTION, RECIPIENTS_EACH,
-    RATE, POISSON, PIPELINING, CHUNKING, LMTP, TLS, TOLERATE, SENDER, HELLO_NAME, SEED, PROGRESS, HELP,
+    RATE, NO_MAIL, POISSON, PIPELINING, CHUNKING, LMTP, TLS, TOLERATE, SENDER, HELLO_NAME, SEED, PROGRESS, HELP,
 };
 
 static const struct option words_known[] = {
     {"to", 1, 0, TO}, {"message", 1, 0, MESSAGE}, {"recipients", 1, 0, RECIPIENTS},
     {"connections", 1, 0, CONNECTIONS}, {"threads", 1, 0, THREADS}, {"sources", 1, 0, SOURCES},
     {"messages", 1, 0, MESSAGES}, {"seconds", 1, 0, SECONDS}, {"per-connection", 1, 0, PER_CONNECTION},
-    {"recipients-each", 1, 0, RECIPIENTS_EACH}, {"rate", 1, 0, RATE}, {"poisson", 0, 0, POISSON},
+    {"recipients-each", 1, 0, RECIPIENTS_EACH}, {"rate", 1, 0, RATE}, {"no-mail", 0, 0, NO_MAIL}, {"poisson", 0, 0, POISSON},
     {"pipelining", 0, 0, PIPELINING}, {"chunking", 0, 0, CHUNKING}, {"lmtp", 0, 0, LMTP}, {"tls", 1, 0, TLS},
     {"tolerate", 1, 0, TOLERATE}, {"sender", 1, 0, SENDER}, {"hello", 1, 0, HELLO_NAME}, {"seed", 1, 0, SEED},
     {"progress", 0, 0, PROGRESS}, {"help", 0, 0, HELP}, {0, 0, 0, 0},
@@ -183,6 +184,7 @@ void parse_options(struct options *options, int count, char **words) {
         case PER_CONNECTION: options->per_connection = count_of(name, optarg, 0); break;
         case RECIPIENTS_EACH: options->recipients_each = count_of(name, optarg, 1); break;
         case RATE: options->rate = number(name, optarg, 0); break;
+        case NO_MAIL: options->no_mail = true; break;
         case POISSON: options->poisson = true; break;
         case PIPELINING: options->pipelining = true; break;
         case CHUNKING: options->chunking = true; break;
