@@ -17,6 +17,7 @@ from fastsmtp.directory.backend import check_logins, database
 from fastsmtp.errors import ConfigurationError, DirectoryError
 from fastsmtp.log import socket_of
 from fastsmtp.pipeline.loader import load_plugins
+from fastsmtp.plugin import Stage
 from fastsmtp.ports import Directory, Found
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
@@ -68,9 +69,11 @@ def _plugins(path: Path, settings: Settings) -> list[Finding]:
     names = ", ".join(plugin.name for plugin in loaded)
     idle = [plugin.name for plugin in loaded if users_of(plugin.name, settings.listeners) == []]
     hint = "does not run: no [[listener]] has it in its plugins"
+    deaf = [plugin.name for plugin in loaded if Stage.AUTH in plugin.stages and not settings.has_auth]
     return [
         Finding("plugins", "ok", names or "none"),
         *(Finding("plugins", "warning", f"{name} {hint}") for name in idle),
+        *(Finding("plugins", "warning", f"{name} has on_auth, but nobody is offered AUTH: [auth]") for name in deaf),
     ]
 
 

@@ -4,9 +4,15 @@
 Everything comes from 127.0.0.1, which no limit of clients holds for: what is seen here is what is behind those limits.
 """
 
+import itertools
 import os
+import selectors
+import socket
 import time
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +22,10 @@ import pytest
 from integration.clients.good_mail import GoodMail
 from integration.clients.swarm import Swarm, total
 from integration.server import DEADLINE_S, ServerProcess, running_server, serve_command, wait_until
+
+from fastsmtp.directory.admin import SqliteAdmin
+from fastsmtp.directory.schemes import hash_password
+from fastsmtp.smtp.replies import AUTH_FAILED, AUTH_TROUBLE
 
 IS_FULL: Final = os.environ.get("ATTACKS") == "full"
 LOOK_S: Final = 10.0 if IS_FULL else 2.0
@@ -352,6 +362,56 @@ def test_more_connections_than_there_are_descriptors_for(tmp_path: Path, monkeyp
         told = [line for line in server.log_lines("fastsmtp.server") if line.get("limit") == "descriptors"]
         assert len(told) == 1
     report(f"{count} connections with {most} descriptors", turned_away=turned_away, rate_beside=round(war))
+
+
+def guess(guessers: Swarm, is_over: Callable[[], bool]) -> Counter[str]:
+    """Each guesses, hears the answer, and guesses again until it is over; all that they heard."""
+    heard: Counter[str] = Counter()
+    names = itertools.cycle((b"alice@example.test", b"nobody@example.test"))
+    with selectors.DefaultSelector() as selector:
+        for guesser in guessers.sockets:
+            selector.register(guesser, selectors.EVENT_READ)
+            guesser.send(b"AUTH PLAIN " + b64encode(b"\0%s\0guess" % next(names)) + b"\r\n")
+        while selector.get_map():
+            for key, _ in selector.select(DEADLINE_S):
+                one: object = key.fileobj
+                assert isinstance(one, socket.socket)
+                heard.update(one.recv(65_536).decode().splitlines())
+                if is_over():
+                    selector.unregister(one)
+                else:
+                    one.send(b"AUTH PLAIN " + b64encode(b"\0%s\0guess" % next(names)) + b"\r\n")
+    return heard
+
+
+def test_guesses_of_passwords(tmp_path: Path) -> None:
+    """Known and unknown names, as fast as the server answers. One is checked at a time; the others hear so."""
+    count = scale(50, 500)
+    settings = {"auth.enabled": True, "auth.require_tls": False, "auth.tries": 1_000_000}
+    with attacked(tmp_path, settings) as server, Memory(server) as memory, GoodMail(server) as mail:
+        with SqliteAdmin(server.folder / "directory.db") as admin:
+            admin.set_password("alice@example.test", hash_password("another"))
+        mail.rate(0.5)
+        peace = mail.rate(LOOK_S)
+        with Swarm(server, count) as guessers, ThreadPoolExecutor(1) as beside:
+            guessers.say(b"EHLO c.example\r\n")
+            guessers.hear(DEADLINE_S, "250 ", count)
+            rate = beside.submit(mail.rate, LOOK_S)
+            heard = guess(guessers, rate.done)
+            war = rate.result()
+    assert set(heard) == {str(AUTH_FAILED), str(AUTH_TROUBLE)}
+    assert war > 0
+    assert memory.peak < 64 * MIB + count * 512 * KIB  # what Argon2id takes for one
+    assert mail.summary["refusals"] == {}
+    report(
+        f"{count} clients that guess passwords",
+        checked_a_second=round(heard[str(AUTH_FAILED)] / LOOK_S),
+        put_off_a_second=round(heard[str(AUTH_TROUBLE)] / LOOK_S),
+        MiB=round(memory.peak / MIB),
+        rate_before=round(peace),
+        rate_beside=round(war),
+        worst_s=round(mail.summary["worst_s"], 2),
+    )
 
 
 def test_replies_that_nobody_reads(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from certificates import NAME, as_toml, certificate, client_context, write
@@ -17,11 +17,13 @@ MESSAGE: Final = b"Subject: hello\r\n\r\ntext\r\n.\r\n"
 
 
 @contextmanager
-def tls_server(folder: Path, settings: Mapping[str, object] | None = None) -> Iterator[ServerProcess]:
-    """A server that offers STARTTLS with a certificate for NAME."""
+def tls_server(
+    folder: Path, settings: Mapping[str, object] | None = None, passwords: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[ServerProcess]:
+    """A server that offers STARTTLS with a certificate for NAME; `passwords` are those of users."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {"tls.certificates": [as_toml(write(folder, certificate()))]}
-    with running_server(folder / "site", {**files, **(settings or {})}) as server:
+    with running_server(folder / "site", {**files, **(settings or {})}, passwords=passwords) as server:
         yield server
 
 

@@ -22,7 +22,7 @@ _TRACE = re.compile(
     rf"Return-Path: <(?P<return_path>{_MAILBOX}|)>\n"
     rf"Delivered-To: (?P<delivered_to>{_MAILBOX}|postmaster)\n"
     rf"(?P<received>Received:{_FWS}from (?P<name>{_DOMAIN}|{_LITERAL}){_FWS}\((?P<client>{_LITERAL})\)"
-    rf"{_FWS}by (?P<by>{_DOMAIN}){_FWS}with (?P<protocol>SMTP|ESMTPS?|UTF8SMTPS?)"
+    rf"{_FWS}by (?P<by>{_DOMAIN}){_FWS}with (?P<protocol>SMTP|(?:ESMTP|UTF8SMTP)S?A?)"
     rf"(?:{_FWS}\((?P<version>TLSv1\.[23])\))?{_FWS}id (?P<id>[0-9A-Z]+)"
     rf"(?:{_FWS}for <(?P<recipient>{_MAILBOX}|postmaster)>)?"
     rf"(?:{_FWS}tls (?P<cipher>TLS_[A-Z0-9_]+))?;\n\t(?P<date>{_DATE})\n)"

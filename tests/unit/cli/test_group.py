@@ -59,3 +59,15 @@ def test_every_list_and_show_has_json() -> None:
 
     assert len(lists) == 5
     assert [name for name, command in lists if "as_json" not in {option.name for option in command.params}] == []
+
+
+def test_no_argument_is_a_password() -> None:
+    # `ps` shows arguments to everybody
+    named = [
+        (name, option)
+        for name, command in leaves(main, "fastsmtp")
+        for option in command.params
+        if "passw" in str(option.name) or any("passw" in spelling for spelling in option.opts)
+    ]
+    assert [name for name, _ in named] == ["fastsmtp user add"]
+    assert all(isinstance(option, click.Option) and option.is_flag for _, option in named)

@@ -111,3 +111,23 @@ def test_a_directory_that_knows_nothing_of_logins(tmp_path: Path) -> None:
         "auth.enabled: AUTH is for TLS alone, which 0.0.0.0:25 has not"
     ]
     assert errors[1:] == ["[directory.queries] has no login, so that nobody can log in"]
+
+
+def test_a_plugin_that_waits_for_logins_in_vain(tmp_path: Path) -> None:
+    configuration = create_site(tmp_path, {}, domain="example.org", users=["postmaster"])
+    (tmp_path / "ldap.py").write_text(
+        "from fastsmtp.plugin import Plugin\n"
+        "class Ldap(Plugin):\n"
+        "    def on_auth(self, connection, credentials):\n"
+        "        pass\n"
+    )
+    text = configuration.read_text().replace("plugin_path = []", 'plugin_path = ["."]')
+    configuration.write_text(f'{text}\n[[plugin]]\nuse = "ldap"\n')
+
+    def warnings() -> list[str]:
+        return [finding.sentence for finding in survey(configuration) if finding.level == "warning"]
+
+    assert warnings() == ["ldap has on_auth, but nobody is offered AUTH: [auth]"]
+    text = configuration.read_text().replace("enabled = false", "enabled = true", 1)
+    configuration.write_text(text.replace("require_tls = true", "require_tls = false"))
+    assert warnings() == []
