@@ -2,6 +2,7 @@
 
     # a comment
     ! limits.recipients = 2                 configuration, as in fastsmtp.toml
+    ! [[listener]]                          one that is not the usual: the client comes in at the first of them
     S: 220 mx.example.test ESMTP fastsmtp   a line of the server, exactly
     C: EHLO client.example                  a line of the client; CRLF is added
     C! "QUIT\\n"                             bytes of the client as Python writes them; nothing is added
@@ -32,7 +33,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 SITE: Final = """\
 hostname = "mx.example.test"
@@ -48,6 +49,13 @@ USERS: Final = (
     "anna@bücher.example",
 )
 PASSWORDS: Final = {"alice@example.test": "wonderland"}
+
+_LMTP: Final = """\
+[[listener]]
+name = "lmtp"
+address = "127.0.0.1:0"
+protocol = "lmtp"
+"""
 
 _STORED = re.compile(r"stored (\"[^\"]*\"@\S+|\S+)(?: from <(.*)>)?")
 _RAW = re.compile(r"(?:([0-9]+) \* )?(\".*\")")
@@ -102,10 +110,11 @@ class Stored:
 
 @dataclass(slots=True)
 class Dialog:
-    """One file. `settings` and `plugins` are TOML; `room` is None where the disk is whatever it is."""
+    """One file. `settings` and `plugins` are TOML, the latter with whatever repeats; `room` is None where the disk is
+    whatever it is.
+    """
 
     name: str
-    protocol: Literal["smtp", "lmtp"] = "smtp"
     settings: str = SITE
     plugins: str = ""
     room: int | None = None
@@ -115,6 +124,13 @@ class Dialog:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def listener(self) -> str | None:
+        """The name of the listener where the client comes in, None for the usual one."""
+        listeners = self.configuration.get("listener", [])
+        name: str | None = listeners[0]["name"] if listeners else None
+        return name
 
     @property
     def tables(self) -> dict[str, Any]:
@@ -140,6 +156,7 @@ def parse(name: str, text: str) -> Dialog:
     """One dialog. Raises DialogError."""
     dialog = Dialog(name)
     message: Stored | None = None
+    is_lmtp = False
     for number, line in enumerate(text.split("\n"), start=1):
         kind, _, rest = line.partition(" ")
         match kind:
@@ -152,7 +169,7 @@ def parse(name: str, text: str) -> Dialog:
             case "tls":
                 dialog.has_tls = True
             case "protocol" if rest == "lmtp":
-                dialog.protocol = "lmtp"
+                is_lmtp = True
             case "room":
                 dialog.room = int(rest)
             case "stored" if found := _STORED.fullmatch(line):
@@ -163,11 +180,13 @@ def parse(name: str, text: str) -> Dialog:
                 message.content = (message.content or b"") + addition
             case _:
                 raise DialogError(f"{name}:{number}: {line}")
+    if is_lmtp:
+        dialog.plugins += _LMTP
     return dialog
 
 
 def _add_setting(dialog: Dialog, line: str) -> None:
-    if dialog.plugins or line.startswith("[[plugin]]"):
+    if dialog.plugins or line.startswith("[["):
         dialog.plugins += f"{line}\n"
     else:
         dialog.settings += f"{line}\n"

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Answer, Ask, Ended, Flush, Stage, StartTls
+from fastsmtp.smtp.effects import Answer, Ask, ClientChanged, Ended, Flush, Stage, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply, defer, reject
 from fastsmtp.smtp.session import Session
@@ -33,12 +33,15 @@ def accept_everybody(ask: Ask) -> Answer:
 class Driver:
     """One session. `answers` by stage; RCPT accepts and QUEUE stores where they say nothing else.
 
-    `happened` has what the session asked and told, in order; `ended` the transactions that are over.
+    `change` answers a change of the client, who was `previous`. `happened` has what the session asked and told, in
+    order; `ended` the transactions that are over.
     """
 
     def __init__(self, answers: Mapping[Stage, Answering] | None = None, **options: Any) -> None:
         self.answers: dict[Stage, Answering] = {Stage.RCPT: accept_everybody, Stage.QUEUE: STORED, **(answers or {})}
         self.happened: list[Stage | str] = []
+        self.change: Reply | None = None
+        self.previous: Connection | None = None
         self.ended: list[Transaction] = []
         self.discarded = 0
         self.stats = Stats()
@@ -115,6 +118,11 @@ class Driver:
                 self.happened.append("starttls")
                 self.discarded = effect.discarded
                 break
+            if isinstance(effect, ClientChanged):
+                self.happened.append("client changed")
+                self.previous = effect.previous
+                self.session.resume(self.change)
+                continue
             self.happened.append(effect.stage)
             answering = self.answers[effect.stage]
             answer = answering(effect) if callable(answering) else answering

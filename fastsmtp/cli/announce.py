@@ -21,7 +21,10 @@ def announce(server: "RunningServer", settings: Settings) -> None:
     """A few lines on standard error: version, addresses, mail root."""
     from rich.text import Text
 
-    lines = [("SMTP", ", ".join(map(_where, server.listeners)))]
+    lines = []
+    for protocol in dict.fromkeys(listener.protocol for listener in server.listeners):
+        spoken = (listener for listener in server.listeners if listener.protocol == protocol)
+        lines.append((protocol.upper(), ", ".join(map(_where, spoken))))
     if server.metrics_address is not None:
         lines.append(("metrics", f"http://{ListenAddress(*server.metrics_address)}/metrics"))
     lines.append(("mail", f"{_near(settings.maildir.root)}/"))

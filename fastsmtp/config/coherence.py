@@ -14,6 +14,7 @@ __all__ = ["Contradiction", "contradictions"]
 Contradiction: TypeAlias = tuple[tuple[int | str, ...], str]
 """The key, step by step, and the sentence for the operator."""
 
+_SMTP_PORT = 25
 _SOCKET_KEYS = ("socket_mode", "socket_user", "socket_group")
 
 
@@ -68,6 +69,11 @@ def _auth_without_tls(
 def _of_entry(entry: ListenerEntry, plugins: list[str] | None) -> Iterator[Contradiction]:
     """What is wrong with one listener; `plugins` are the names there are, None where they are not known."""
     if isinstance(entry.address, ListenAddress):
+        if entry.protocol == "lmtp" and entry.address.port == _SMTP_PORT:
+            yield (
+                ("protocol",),
+                "LMTP must not be spoken on port 25 (RFC 2033 section 5); listen on another one, like 24",
+            )
         for key in _SOCKET_KEYS:
             if key in entry.model_fields_set:
                 yield (key,), f"is for Unix sockets, which {entry.address} is not; leave it out"

@@ -64,6 +64,10 @@ class ListenerEntry(Table):
         "", "What log, metrics and plugins call it. Empty: its address."
     )
     address: DoorAddress = Field(description="Where it listens. A Unix socket is made at start and removed at the end.")
+    protocol: Literal["smtp", "lmtp"] = default(
+        "smtp",
+        '"lmtp" is for mail servers in front, such as Postfix: each recipient hears a reply of his own (RFC 2033).',
+    )
     tls: Literal["auto", "off", "starttls", "implicit"] = default(
         "auto",
         '"auto" is "starttls" where `[tls]` has a certificate, else "off"; "implicit" begins with the handshake, as on '
@@ -76,6 +80,11 @@ class ListenerEntry(Table):
         [],
         'Proxies, by network or address ("unix": those on a Unix socket), whose connections begin with a header of '
         "the PROXY protocol that says who the client is; from others it is an unknown command.",
+    )
+    xclient: Networks = default(
+        [],
+        'Clients, by network or address ("unix": those on a Unix socket), who may say by XCLIENT for whom they speak; '
+        "for others it is an unknown command.",
     )
     plugins: Annotated[tuple[str, ...] | None, PlainValidator(_plugin_names), Spelling('`"all"`, or list of names')] = (
         default("all", "Which `[[plugin]]` entries run here; their order is that of the file.")

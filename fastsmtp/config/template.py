@@ -11,9 +11,9 @@ __all__ = ["EXAMPLES", "render", "render_bare"]
 EXAMPLES: Final[Mapping[str, str]] = {
     "listener": """\
 [[listener]]
-name = "relay"
-address = "unix:run/smtp.sock"
-plugins = []
+name = "lmtp"
+address = "unix:run/lmtp.sock"
+protocol = "lmtp"
 """,
     "plugin": """\
 [[plugin]]

@@ -85,6 +85,10 @@ class Admission:
     def go(self, place: Place, now_s: int) -> None:
         """One who came, and was counted there, is gone."""
         self._table.part()
+        self.leave(place, now_s)
+
+    def leave(self, place: Place, now_s: int) -> None:
+        """The connection stays, and its client is another one."""
         for slot in place:
             if slot != NOT_COUNTED:
                 self._table.leave(slot, now_s)

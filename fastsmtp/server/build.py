@@ -44,6 +44,7 @@ def session_options(
     """What the protocol needs of the settings and of its listener, and of the store where there is one."""
     return SessionOptions(
         hostname=settings.hostname,
+        protocol=entry.protocol,
         banner=settings.smtp.banner,
         message_size=settings.limits.message_size,
         recipients=settings.limits.recipients,

@@ -22,7 +22,7 @@ from fastsmtp.server.tls.handshake import Handshake
 from fastsmtp.server.tls.layer import Endpoint
 from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.server.tls.transport import TlsTransport
-from fastsmtp.smtp.effects import Answer, Ask, Flush, Stage, StartTls
+from fastsmtp.smtp.effects import Answer, Ask, Ended, Flush, Stage, StartTls
 from fastsmtp.smtp.replies import LOCAL_TROUBLE, SHUTTING_DOWN, Reply
 from fastsmtp.smtp.sasl import ScramKeys
 from fastsmtp.smtp.session import Session
@@ -106,7 +106,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._flow = FlowControl(transport)
         self._place = place
         connection = Connection(next(shared.ids), *ends, listener=service.name, proxy_address=proxy_address)
-        self._session = Session(service.options, connection, stats.replies, shared.ids)
+        self._session = Session(service.options_for(ends.remote_address), connection, stats.replies, shared.ids)
         shared.open.add(self)
         stats.cells[stats.open] += 1
         stats.cells[stats.accepted] += 1
@@ -326,7 +326,10 @@ class ConnectionProtocol(asyncio.Protocol):
                 if isinstance(effect, Flush):
                     self._is_paused = True
                     return False
-                self._ended(effect.transaction)
+                if isinstance(effect, Ended):
+                    self._ended(effect.transaction)
+                else:
+                    session.resume(self._client_changed(effect.previous))
                 continue
             self._asked_ns = shared.clock.monotonic_ns()
             self._asked_stage = effect.stage
@@ -349,6 +352,19 @@ class ConnectionProtocol(asyncio.Protocol):
             self._is_known = True
             self._shared.admission.stored(self._place, self._shared.now_s())
         self._service.ended(transaction)
+
+    def _client_changed(self, previous: Connection) -> Reply | None:
+        """Another client is there; the one before is gone. What is said if the new one must not be: the last word."""
+        shared = self._shared
+        self._service.left(previous, had_transaction=self._had_transaction)
+        self._had_transaction = self._is_known = False
+        shared.admission.leave(self._place, shared.now_s())
+        place = shared.admission.admit(self._session.connection.remote_address, shared.now_s())
+        if isinstance(place, Reply):
+            self._place = NOWHERE
+            return place
+        self._place = place
+        return None
 
     def _resume(self, answer: Answer) -> None:
         shared = self._shared

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -43,7 +43,7 @@ from fastsmtp.server.overload import Overload
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.proxy.protocol import ProxyPolicy, ProxyProtocol, ProxyStats
 from fastsmtp.server.refusals import Refusals
-from fastsmtp.server.service import Service
+from fastsmtp.server.service import Service, Trust
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.server.tls.contexts import ignore_bad_names
 from fastsmtp.server.tls.handshake import TlsStats
@@ -67,6 +67,7 @@ class RunningListener:
 
     name: str
     address: Door
+    protocol: str = "smtp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +126,7 @@ class Server:
         self._credentials = Credentials(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
         load = Load(self.stats, settings.limits.message_memory)
         self._services = [
-            Service(
-                entry.title,
-                self._shared,
-                session_options(settings, entry, pipeline, self._store.room, self._store.spools.new, load),
-                Patience.of(settings),
-                pipeline,
-                self._tls_offer(entry),
-            )
-            for entry, pipeline in zip(entries, self.pipelines, strict=True)
+            self._service(entry, pipeline, load) for entry, pipeline in zip(entries, self.pipelines, strict=True)
         ]
         proxy_stats = ProxyStats(self.stats)
         self._protocols = [
@@ -166,9 +159,17 @@ class Server:
             await self.stop(drain_s=0)
             raise
         listeners = [
-            RunningListener(service.name, one.address) for service, one in zip(self._services, bound, strict=True)
+            RunningListener(service.name, one.address, service.options.protocol)
+            for service, one in zip(self._services, bound, strict=True)
         ]
         return RunningServer(listeners, metrics_address)
+
+    def _service(self, entry: ListenerEntry, pipeline: Pipeline, load: Load) -> Service:
+        settings, store = self._settings, self._store
+        options = session_options(settings, entry, pipeline, store.room, store.spools.new, load)
+        trust = Trust(entry.xclient, replace(options, xclient=True)) if entry.xclient else None
+        patience = Patience.of(settings)
+        return Service(entry.title, self._shared, options, patience, pipeline, self._tls_offer(entry), trust)
 
     def _protocol(self, entry: ListenerEntry, service: Service, stats: ProxyStats) -> Callable[[], asyncio.Protocol]:
         """What makes the other end of a connection that comes in here."""
@@ -296,7 +297,10 @@ async def _serve(settings: Settings, announce: Callable[[RunningServer], None]) 
             extra={
                 "version": __version__,
                 "smtp": running.smtp_addresses,
-                "listeners": [{"name": one.name, "address": str(one.address)} for one in running.listeners],
+                "listeners": [
+                    {"name": one.name, "address": str(one.address), "protocol": one.protocol}
+                    for one in running.listeners
+                ],
                 "metrics": running.metrics_address,
             },
         )

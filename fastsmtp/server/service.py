@@ -1,7 +1,9 @@
 """What all connections of one listener have in common."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from fastsmtp.config.networks import NetworkSet, packed_address
 from fastsmtp.log import connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.pace import Patience
@@ -10,12 +12,19 @@ from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.transaction import Connection, Transaction
 
-__all__ = ["Service"]
+__all__ = ["Service", "Trust"]
+
+
+class Trust(NamedTuple):
+    """Clients that may speak for others (XCLIENT), and what their sessions are offered."""
+
+    clients: NetworkSet
+    options: SessionOptions
 
 
 @dataclass(slots=True)
 class Service:
-    """One per listener, whose `name` it has; `shared` is the worker's. `tls` is None where there is none."""
+    """One per listener, whose `name` it has; `shared` is the worker's. `tls` and `trust` are None where none is."""
 
     name: str
     shared: Shared
@@ -23,6 +32,12 @@ class Service:
     patience: Patience
     pipeline: Pipeline
     tls: TlsOffer | None = None
+    trust: Trust | None = None
+
+    def options_for(self, address: str) -> SessionOptions:
+        """What the session of a client with this address is offered."""
+        trust = self.trust
+        return trust.options if trust is not None and packed_address(address) in trust.clients else self.options
 
     def ended(self, transaction: Transaction) -> None:
         """Account for a transaction: plugins, metrics, one log line."""

@@ -6,8 +6,8 @@ from fastsmtp.stats import Stats
 __all__ = ["ReplyCounter", "limit_cells", "shed_cells"]
 
 _CLASSES = ("2xx", "3xx", "4xx", "5xx")
-# What is answered without being a verb of the table, and what a client made up.
-_MOMENTS = ("connect", "message", "unknown", "bad_line", "timeout", "shutdown")
+# What is answered without being a verb of the table: moments, what a client made up, and what few may say.
+_MOMENTS = ("connect", "message", "unknown", "bad_line", "timeout", "shutdown", "XCLIENT")
 
 
 def limit_cells(stats: Stats, *limits: str) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from fastsmtp import _parser
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Answer, Ask, Effect, Ended, Stage, StartTls
+from fastsmtp.smtp.effects import Answer, Ask, ClientChanged, Effect, Ended, Stage, StartTls
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.reception import Reception
 from fastsmtp.smtp.replies import Reply
@@ -80,7 +80,7 @@ class Dialogue:
         self._errors += 1
         self.reply(replies.TOO_MANY_ERRORS if self._errors > self.options.errors else reply)
 
-    def ask(self, ask: Ask | StartTls, go_on: "Resumed") -> None:
+    def ask(self, ask: Ask | StartTls | ClientChanged, go_on: "Resumed") -> None:
         """Ask, and go on with `go_on(dialogue, answer)`; no further command is looked at before."""
         self._continue = go_on
         self._effect = ask

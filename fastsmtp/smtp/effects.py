@@ -7,9 +7,20 @@ from fastsmtp.enums import quick
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.sasl import Credentials, KeysWanted, ScramKeys
-from fastsmtp.smtp.transaction import Hello, Recipient, Transaction
+from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
-__all__ = ["FLUSH", "Answer", "Ask", "Effect", "Ended", "Flush", "Stage", "StartTls", "VerbLine"]
+__all__ = [
+    "FLUSH",
+    "Answer",
+    "Ask",
+    "ClientChanged",
+    "Effect",
+    "Ended",
+    "Flush",
+    "Stage",
+    "StartTls",
+    "VerbLine",
+]
 
 
 @quick
@@ -73,7 +84,13 @@ class StartTls(NamedTuple):
     discarded: int
 
 
-Effect: TypeAlias = Ask | Ended | Flush | StartTls
+class ClientChanged(NamedTuple):
+    """Another client is there in place of the `previous` one: `Session.resume(None)`, or with a reply that ends it."""
+
+    previous: Connection
+
+
+Effect: TypeAlias = Ask | Ended | Flush | StartTls | ClientChanged
 
 Answer: TypeAlias = Reply | Recipient | ScramKeys | None
 """How an Ask is resumed: no opinion, a reply, a recipient that was accepted (RCPT), keys that were wanted (AUTH)."""

@@ -10,13 +10,12 @@ from typing import Final
 
 from fastsmtp.smtp.address import AddressError, parse_mailbox
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.xtext import decode_xtext
 
 __all__ = ["MailParameters", "ParameterError", "offers", "parse_mail_parameters", "parse_rcpt_parameters"]
 
 # esmtp-param (RFC 5321 section 4.1.2), with the 8-bit values of RFC 6531 section 3.3 left out: none of ours has one
 _match_parameter = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([\x21-\x3c\x3e-\x7e]+))?\Z").match
-
-_hex_char = re.compile(rb"\+([0-9A-F]{2})").sub
 
 
 class ParameterError(ValueError):
@@ -77,13 +76,11 @@ def _smtputf8(parameters: MailParameters, value: bytes | None, _: Mapping[str, s
 
 def _auth(_: MailParameters, value: bytes | None, __: Mapping[str, str]) -> None:
     """RFC 4954 section 5. It is read and forgotten: nothing is sent on, so it concerns nobody here."""
-    # xtext (RFC 3461 section 4): what a parameter cannot hold is +XX, and so is every plus sign.
-    decoded = _hex_char(lambda found: bytes.fromhex(found[1].decode()), value or b"")
     try:
-        if value is None or b"+" in _hex_char(b"", value):
-            raise AddressError("not xtext")
+        if value is None:
+            raise AddressError("nobody")
         if value != b"<>":
-            parse_mailbox(decoded.decode())
+            parse_mailbox(decode_xtext(value).decode())
     except ValueError:
         raise _malformed("AUTH", "AUTH=<> or AUTH=user@domain, with +XX for what cannot stand there") from None
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fastsmtp.smtp.claims import XCLIENT_ATTRIBUTES
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.extensions import offers
 from fastsmtp.smtp.load import Load
@@ -48,7 +49,8 @@ class SessionOptions:
     `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
     before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
     is None, all of it stays in memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who
-    have none; `tls_extensions` are what those are offered who do. `auth` is None where nobody logs in.
+    have none; `tls_extensions` are what those are offered who do. `auth` is None where nobody logs in. `xclient` lets
+    clients speak for others.
     """
 
     hostname: str
@@ -67,6 +69,7 @@ class SessionOptions:
     asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
     starttls: bool = False
     auth: AuthOptions | None = None
+    xclient: bool = False
     extensions: Mapping[str, str] = field(init=False)
     tls_extensions: Mapping[str, str] = field(init=False)
     greeting: Reply = field(init=False)
@@ -76,6 +79,8 @@ class SessionOptions:
 
     def __post_init__(self) -> None:
         extensions = offers(self.message_size)
+        if self.xclient:
+            extensions["XCLIENT"] = XCLIENT_ATTRIBUTES
         tls_extensions = extensions
         if self.auth is not None:
             tls_extensions = {**extensions, **self.auth.offer}

@@ -19,7 +19,8 @@ from fastsmtp.smtp.bdat import bdat, end_of_chunk, end_of_dropped_chunk
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.data import data, end_of_data, take_piece
 from fastsmtp.smtp.dialogue import Dialogue, Verb
-from fastsmtp.smtp.effects import FLUSH, Answer, Ask, Effect, Stage
+from fastsmtp.smtp.door import ask_at_door, greet
+from fastsmtp.smtp.effects import FLUSH, Answer, Effect
 from fastsmtp.smtp.envelope import hello, mail, rcpt, rset
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.replies import Reply
@@ -27,6 +28,7 @@ from fastsmtp.smtp.starttls import forget, starttls
 from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection
 from fastsmtp.smtp.transitions import State
+from fastsmtp.smtp.xclient import xclient
 
 __all__ = ["Session"]
 
@@ -61,7 +63,6 @@ _REPLIES_TOGETHER: Final = 128
 # 14 ns instead of 208 through the class (CPython 3.11), for every command
 _MESSAGE, _CHUNKS, _SASL = State.MESSAGE, State.CHUNKS, State.SASL
 _END, _END_OF_CHUNK = _parser.DataEnd.END, _parser.DataEnd.CHUNK
-_ON_CONNECT: Final = Stage.CONNECT
 
 
 class Session(Dialogue):
@@ -91,10 +92,7 @@ class Session(Dialogue):
 
     def open(self) -> None:
         """The client is connected: ask about it, or greet it."""
-        if _ON_CONNECT in self.asks:
-            self.ask(Ask(_ON_CONNECT), _connect_answered)
-        else:
-            self.reply(self.options.greeting)
+        ask_at_door(self, greet)
 
     def turn_away(self, reply: Reply) -> None:
         """Say this, whatever the state is, and close; a question that is out is forgotten."""
@@ -189,16 +187,8 @@ class Session(Dialogue):
         if isinstance(target, Reply):
             self.error(target)
         elif target is None:
-            any_verb(self, argument)
+            # In no row, since it is for those alone whom the listener trusts; for others nobody knows it.
+            answer = xclient if verb == b"XCLIENT" and self.options.xclient else any_verb
+            answer(self, argument)
         else:
             HANDLERS[verb](self, argument)
-
-
-def _connect_answered(session: Session, answer: Answer) -> None:
-    if isinstance(answer, Reply) and not answer.is_positive:
-        # At the door there are two codes to say no (section 3.1, section 3.8).
-        code, enhanced = (554, answer.enhanced) if answer.is_permanent else (421, answer.enhanced)
-        session.reply(Reply(code, enhanced, answer.text, closes=True))
-    else:
-        session.naughty_at_door = (session.connection.naughty, session.connection.naughty_by)
-        session.reply(session.options.greeting)

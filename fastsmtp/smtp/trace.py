@@ -56,7 +56,7 @@ def received(transaction: Transaction, hostname: str, now: float) -> bytes:
         words.append(f"for <{_text(transaction.recipients[0].address)}>")
     if connection.tls is not None:
         words.append(f"tls {connection.tls.cipher}")  # RFC 8314 section 4.3
-    text, _ = _fold(_origin(name, connection.remote_address, hostname, protocol), words)
+    text, _ = _fold(_origin(name, connection.remote_name, connection.remote_address, hostname, protocol), words)
     return f"{text};\n\t{_date(int(now))}\n".encode()
 
 
@@ -73,11 +73,12 @@ def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool, is_authenticat
 
 
 @lru_cache(maxsize=1024)
-def _origin(name: str, address: str, hostname: str, protocol: str) -> tuple[str, int]:
+def _origin(name: str, remote_name: str, address: str, hostname: str, protocol: str) -> tuple[str, int]:
     """The first words of the field: the same for all messages of a connection, and of a client that comes again."""
-    # A client on a Unix socket has no address, and the field then says none (section 4.4: TCP-info is optional).
-    client = (f"from {name}", f"([{_literal(address)}])") if address else (f"from {name}",)
-    words = (*client, f"by {hostname}", f"with {protocol}")
+    literal = f"[{_literal(address)}])"
+    # TCP-info (section 4.4) is optional, and a client on a Unix socket has no address.
+    client = [f"({remote_name}", literal] if address and remote_name else [f"({literal}"] if address else []
+    words = (f"from {name}", *client, f"by {hostname}", f"with {protocol}")
     return _fold(("Received:", len("Received:") + 1), words)  # one more column leaves room for the semicolon
 
 

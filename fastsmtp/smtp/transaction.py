@@ -51,7 +51,8 @@ class Connection:
     """One connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT.
 
     `remote_address` is empty for a client on a Unix socket, whose path `local_address` then is. `listener` is the name
-    of the listener through which it came, `proxy_address` the proxy that said who it is (PROXY protocol), else empty.
+    of the listener through which it came, `proxy_address` the proxy that said who it is (by the PROXY protocol or by
+    XCLIENT), else empty, and `remote_name` the name of its host, if a proxy has looked it up.
     `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
     forgotten (RFC 3207 section 4.2). `user` is who has logged in (AUTH), as a canonical address, and empty when nobody
     has. `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids.
@@ -70,6 +71,7 @@ class Connection:
     early_talker: bool = False
     listener: str = ""
     proxy_address: str = ""
+    remote_name: str = ""
     notes: Notes = field(default_factory=Notes)
     results: list[Result] = field(default_factory=list)
 

@@ -73,8 +73,12 @@ class Client:
 
     def __init__(self, server: ServerEnd) -> None:
         self._server = server
-        self.connection: Final = server.connection
         self.greeting: Final = self._last(self.feed(b""))
+
+    @property
+    def connection(self) -> Connection:
+        """What plugins see of it; another one after XCLIENT."""
+        return self._server.connection
 
     @property
     def is_open(self) -> bool:

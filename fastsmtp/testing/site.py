@@ -18,7 +18,7 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import AnyPlugin, Services
 from fastsmtp.ports import Directory, Logins, MessageStore
 from fastsmtp.smtp.counters import ReplyCounter
-from fastsmtp.smtp.effects import Ended, Flush, StartTls
+from fastsmtp.smtp.effects import ClientChanged, Ended, Flush, StartTls
 from fastsmtp.smtp.mechanisms import mechanisms
 from fastsmtp.smtp.options import AuthOptions, SessionOptions
 from fastsmtp.smtp.replies import Reply
@@ -162,12 +162,16 @@ class _ServerEnd:
     """Drives one session as a connection does."""
 
     def __init__(self, site: Site, session: Session) -> None:
-        self.connection = session.connection
         self.is_open = True
         self._site = site
         self._session = session
         self._said: list[bytes] = []
         session.open()
+
+    @property
+    def connection(self) -> Connection:
+        """What plugins see of the client; another one after XCLIENT."""
+        return self._session.connection
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes; what the server wrote when it has nothing more to say."""
@@ -206,6 +210,10 @@ class _ServerEnd:
             if isinstance(effect, Ended):
                 site.transactions.append(effect.transaction)
                 site.pipeline.ended(effect.transaction)
+                continue
+            if isinstance(effect, ClientChanged):
+                site.pipeline.disconnected(effect.previous)
+                session.resume(None)
                 continue
             transaction = session.transaction
             if transaction is not None and not transaction.begun_ns:

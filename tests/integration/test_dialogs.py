@@ -29,7 +29,7 @@ from fastsmtp.smtp.transaction import Transaction
 from fastsmtp.testing import MemoryStore, Site
 
 DIALOGS = read_dialogs(Path(__file__).parents[1] / "dialogs")
-DIALOGS_ANYWHERE = [dialog for dialog in DIALOGS if dialog.room is None and dialog.protocol == "smtp"]
+DIALOGS_ANYWHERE = [dialog for dialog in DIALOGS if dialog.room is None]
 every_dialog = pytest.mark.parametrize("dialog", DIALOGS, ids=str)
 
 
@@ -54,8 +54,9 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder 
         store=Store(),
         byte_by_byte=byte_by_byte,
     )
-    options = session_options(settings, settings.listeners[0], site.pipeline)
-    site.options = replace(options, starttls=dialog.has_tls, protocol=dialog.protocol)
+    entry = next(iter(settings.listener), settings.listeners[0])
+    options = session_options(settings, entry, site.pipeline)
+    site.options = replace(options, starttls=dialog.has_tls, xclient=bool(entry.xclient))
     if dialog.room is not None:
         site.options = replace(site.options, room=Room(dialog.room))
     if spool is not None:
@@ -206,7 +207,7 @@ def test_with_every_body_in_a_spool(dialog: Dialog, tmp_path: Path) -> None:
 def test_over_a_socket(dialog: Dialog, servers: Servers) -> None:
     server = servers.get(dialog)
     before = {user: len(server.messages(user)) for user in USERS}
-    with server.connect() as client:  # in TLS, its descriptor moves to another object
+    with server.connect(dialog.listener) as client:  # in TLS, its descriptor moves to another object
         play(dialog, SocketPeer(client))
     wait_until(lambda: server.metric("fastsmtp_connections") == 0, "the server notices the end")
     check_stored(dialog, lambda user: [below_trace(message) for message in server.messages(user)[before[user] :]])

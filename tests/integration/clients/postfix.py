@@ -49,6 +49,7 @@ trace     unix       - - n - 0 bounce
 tlsmgr    unix       - - n 1000? 1 tlsmgr
 proxymap  unix       - - n - - proxymap
 smtp      unix       - - n - - smtp
+lmtp      unix       - - n - - lmtp
 error     unix       - - n - - error
 retry     unix       - - n - - error
 scache    unix       - - n - 1 scache
@@ -86,10 +87,13 @@ def why_not() -> str:
 
 
 @contextmanager
-def running_postfix(relayhost: tuple[str, int], tls: str = "none", authority: str = "") -> Iterator[Postfix]:
+def running_postfix(
+    relayhost: tuple[str, int], tls: str = "none", authority: str = "", more: str = ""
+) -> Iterator[Postfix]:
     """Start a Postfix that relays to this address, and stop it at the end.
 
-    `tls` is its `smtp_tls_security_level`, `authority` the certificate that it trusts, as PEM.
+    `tls` is its `smtp_tls_security_level`, `authority` the certificate that it trusts, as PEM; `more` are further lines
+    of main.cf.
     """
     # Its daemons run as another user, who cannot go through pytest's own folders.
     with tempfile.TemporaryDirectory(prefix="postfix-") as name:
@@ -102,7 +106,7 @@ def running_postfix(relayhost: tuple[str, int], tls: str = "none", authority: st
         host, port = relayhost
         (folder / "etc" / "authority.pem").write_text(authority)
         trusted = folder / "etc" / "authority.pem" if authority else ""
-        main = _MAIN.format(folder=folder, host=host, port=port, tls=tls, authority=trusted)
+        main = _MAIN.format(folder=folder, host=host, port=port, tls=tls, authority=trusted) + more
         (folder / "etc" / "main.cf").write_text(main)
         (folder / "etc" / "master.cf").write_text(_MASTER)
         postfix = Postfix(folder / "etc")

@@ -53,6 +53,13 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
             "listener[0].socket_mode: is for Unix sockets, which 127.0.0.1:2525 is not; leave it out",
         ),
         (
+            {"listener": [{"address": "[::]:25", "protocol": "lmtp"}]},
+            (
+                "listener[0].protocol: LMTP must not be spoken on port 25 (RFC 2033 section 5); "
+                "listen on another one, like 24"
+            ),
+        ),
+        (
             {"plugin": [{"use": "loop"}], "listener": [{**ONE, "plugins": ["lop"]}]},
             "listener[0].plugins[0]: no [[plugin]] is called 'lop'; did you mean \"loop\"?",
         ),

@@ -45,4 +45,4 @@ def test_tables_that_repeat_have_valid_examples() -> None:
     found = Settings.model_validate(tomllib.loads("".join(EXAMPLES.values())))
 
     assert [entry.use for entry in found.plugin] == ["block_sender"]
-    assert [entry.title for entry in found.listener] == ["relay"]
+    assert [(entry.title, entry.protocol) for entry in found.listener] == [("lmtp", "lmtp")]

@@ -10,9 +10,11 @@ import pytest
 from certificates import TlsClient
 from connections import Broken, Encrypted, Rig, opened_log, with_rig
 
+from fastsmtp.config.networks import parse_networks
 from fastsmtp.server.admission import Place
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.flow import INPUT_BYTES
+from fastsmtp.server.service import Trust
 from fastsmtp.smtp.replies import Reply
 
 ENVELOPE = b"EHLO c.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
@@ -548,3 +550,28 @@ def test_a_drain_that_runs_out_cuts_a_handshake(tmp_path: Path) -> None:
         assert (transport.writes, transport.calls) == ([], ["abort"])
 
     with_rig(tmp_path, test)
+
+
+def test_a_client_in_place_of_another_is_counted_in_its_place(tmp_path: Path) -> None:
+    async def body() -> None:
+        with opened_log(tmp_path) as log:
+            rig = Rig(log, connections_per_address=1)
+            rig.service.trust = Trust(parse_networks(["192.0.2.1"]), replace(rig.service.options, xclient=True))
+            one, transport = rig.connect()
+            one.data_received(b"XCLIENT ADDR=198.51.100.7\r\n")
+            assert transport.writes[-1].startswith(b"220 ")
+            two, transport = rig.connect()  # there is room for the proxy again
+            two.data_received(b"XCLIENT ADDR=198.51.100.7\r\nNOOP\r\n")
+            assert transport.writes[-1].startswith(b"421 4.7.0 ")
+            assert transport.calls == ["close"]
+            two.connection_lost(None)
+            one.data_received(b"XCLIENT ADDR=198.51.100.8\r\n")
+            three, transport = rig.connect()
+            three.data_received(b"XCLIENT ADDR=198.51.100.7\r\n")
+            assert transport.writes[-1].startswith(b"220 ")
+            for protocol in (one, three):
+                protocol.connection_lost(None)
+            assert (rig.shared.admission.open, rig.gauge()) == (0, 0)
+            assert rig.limits() == {"connections_per_address": 1}
+
+    asyncio.run(body())

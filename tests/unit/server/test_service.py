@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from admissions import admission
 
 from fastsmtp.config.model import Settings
+from fastsmtp.config.networks import parse_networks
 from fastsmtp.delivery.discard import DiscardStore
 from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.log import LineLog
@@ -15,7 +17,7 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.pace import Patience
-from fastsmtp.server.service import Service
+from fastsmtp.server.service import Service, Trust
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.options import SessionOptions
@@ -76,3 +78,16 @@ def test_a_client_turned_away_at_the_door_is_a_line(tmp_path: Path) -> None:
     written = json.loads(line)
     assert (written["event"], written["id"], written["remote"]) == ("connection", "C2", "192.0.2.3")
     assert written["results"] == [{"plugin": "gate", "outcome": "fail", "evidence": "connect: 550 5.7.1 no"}]
+
+
+def test_who_is_trusted_is_offered_more(tmp_path: Path) -> None:
+    async def look() -> None:
+        log = LineLog.open(tmp_path / "log")
+        listener = service(log, Stats())
+        assert listener.options_for("192.0.2.1") is listener.options
+        listener.trust = Trust(parse_networks(["192.0.2.0/24"]), replace(listener.options, xclient=True))
+        assert listener.options_for("192.0.2.1") is listener.trust.options
+        assert listener.options_for("198.51.100.1") is listener.options
+        log.close()
+
+    asyncio.run(look())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastsmtp.smtp.effects import Ask, Ended, Stage, StartTls, VerbLine
+from fastsmtp.smtp.effects import Ask, ClientChanged, Ended, Stage, StartTls, VerbLine
 from fastsmtp.smtp.transaction import Connection, Transaction
 
 
@@ -36,3 +36,8 @@ def test_an_end_is_about_one_transaction() -> None:
 
 def test_the_start_of_tls_says_how_much_was_thrown_away() -> None:
     assert StartTls(5).discarded == 5
+
+
+def test_a_change_names_who_was_there() -> None:
+    connection = Connection("c", "192.0.2.1", 1, "192.0.2.2", 25)
+    assert ClientChanged(connection).previous is connection

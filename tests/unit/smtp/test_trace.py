@@ -74,6 +74,15 @@ def test_a_client_without_an_address_has_no_literal() -> None:
     assert unfolded(field).startswith(b"Received: from mail.example.org by mx with ESMTP id T1 for <alice@")
 
 
+def test_a_client_whose_name_is_known() -> None:
+    taken = transaction("alice@example.test")
+    taken.connection.remote_name = "spike.example"
+    field = unfolded(received(taken, "mx", NOW))
+    assert field.startswith(b"Received: from mail.example.org (spike.example [192.0.2.1]) by mx with ESMTP id T1")
+    taken.connection.remote_address = ""
+    assert unfolded(received(taken, "mx", NOW)).startswith(b"Received: from mail.example.org by mx with ESMTP id T1")
+
+
 def test_received_does_not_tell_one_recipient_of_another() -> None:
     field = received(transaction("alice@example.test", "bob@example.test"), "mx", NOW)
     assert unfolded(field) == b"Received: from mail.example.org ([192.0.2.1]) by mx with ESMTP id T1; " + DATE
