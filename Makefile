@@ -23,6 +23,16 @@ test-long: $(BUILT)  ## Kills and power cuts by the hundred: minutes
 test-attacks: $(BUILT)  ## Attacks in full, with good mail beside them: the figures of docs/attacks.md
 	ATTACKS=full $(RUN) -m pytest -s tests/integration/test_attacks.py
 
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(patsubst tests/fuzz/targets/%.py,%,$(wildcard tests/fuzz/targets/*.py))
+
+fuzz: $(BUILT)  ## Fuzz each target for FUZZ_SECONDS (60), or those in FUZZ_TARGETS; needs gcc
+	@$(RUN) -c 'import atheris' 2>/dev/null || $(RUN) -m pip install --quiet --constraint constraints.txt atheris
+	@for target in $(FUZZ_TARGETS); do $(RUN) tests/fuzz/run.py $$target --seconds $(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
+
+fuzz-keep: $(BUILT)  ## Check in what fuzzing has found, the fewest inputs that reach all of it
+	@for target in $(FUZZ_TARGETS); do $(RUN) tests/fuzz/run.py $$target --keep || exit 1; done
+
 check: $(BUILT)  ## Lint and types only
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check

@@ -1,0 +1,113 @@
+"""Fuzz one target with atheris: see docs/fuzzing.md.
+
+What is new goes into build/fuzz/corpus/TARGET, what fails into build/fuzz/TARGET-crash-*. With --keep, nothing is
+fuzzed: the fewest inputs that reach everything that is reached so far are written to tests/fuzz/corpus/TARGET.txt.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parents[1]
+BUILD: Final = ROOT / "build" / "fuzz"
+MODULES: Final = ("_parser",)
+"""Extension modules with something to fuzz in them."""
+MERGE: Final = "--merge-into"
+
+sys.path.insert(0, str(HERE.parent))
+
+from fuzz import corpora  # noqa: E402 - found by the line above
+
+
+def main() -> None:
+    """Fuzz until libFuzzer ends, or keep what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("target", choices=corpora.TARGETS)
+    parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="minimise what was found, and check it in")
+    parser.add_argument(MERGE, help=argparse.SUPPRESS)
+    known, options = parser.parse_known_args()
+    found = BUILD / "corpus" / known.target
+    found.mkdir(parents=True, exist_ok=True)
+    if known.keep:
+        keep(known.target)
+    elif known.merge_into:
+        fuzz(known.target, ["-merge=1", known.merge_into, str(found), str(unpacked(known.target))])
+    elif any(Path(option).is_file() for option in options):
+        fuzz(known.target, options)  # these inputs, once
+    else:
+        crash = f"-artifact_prefix={BUILD}/{known.target}-"
+        words = f"-dict={HERE / 'smtp.dict'}"
+        limits = ["-max_len=1024", "-timeout=20", f"-max_total_time={known.seconds}"]
+        fuzz(known.target, [crash, words, *limits, *options, str(found), str(unpacked(known.target))])
+
+
+def unpacked(target: str) -> Path:
+    """A folder with the inputs that are checked in, as libFuzzer wants them."""
+    folder = BUILD / "kept" / target
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, data in enumerate(corpora.read(target)):
+        (folder / str(number)).write_bytes(data)
+    return folder
+
+
+def keep(target: str) -> None:
+    """Minimise; libFuzzer ends the process that it runs in, so that is another one."""
+    folder = BUILD / "merged" / target
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    subprocess.run([sys.executable, __file__, target, MERGE, str(folder)], check=True)
+    corpora.write(target, [path.read_bytes() for path in folder.iterdir()])
+
+
+def fuzz(target: str, arguments: Sequence[str]) -> None:
+    """Give libFuzzer the target; does not return."""
+    atheris: Any = importlib.import_module("atheris")  # most who check this file have not installed it
+    os.environ["FUZZ_LIBRARY"] = str(importlib.import_module("atheris.core_with_libfuzzer").__file__)
+    for module in MODULES:
+        load_instrumented(module)
+    with atheris.instrument_imports(include=["fastsmtp", "properties", "fuzz"]):
+        module_of_target: Any = importlib.import_module(f"fuzz.targets.{target}")
+    atheris.Setup([sys.argv[0], *arguments], module_of_target.check)
+    atheris.Fuzz()
+
+
+def load_instrumented(module: str) -> None:
+    """Have everybody get an extension module of ours that tells libFuzzer where it goes."""
+    library = BUILD / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    sources = [ROOT / "fastsmtp" / f"{module}.pyx", HERE / "coverage.c"]
+    if not library.exists() or library.stat().st_mtime < max(path.stat().st_mtime for path in sources):
+        compile_instrumented(module, library)
+    name = f"fastsmtp.{module}"
+    spec = importlib.util.spec_from_file_location(name, library)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+
+
+def compile_instrumented(module: str, library: Path) -> None:
+    """Make it."""
+    generated, counter = BUILD / f"{module}.c", BUILD / "coverage.o"
+    compiler = [os.environ.get("CC", "gcc"), "-fPIC", "-O2", f"-I{sysconfig.get_path('include')}"]
+    watched = [*compiler, "-fsanitize-coverage=trace-pc,trace-cmp", "-shared"]
+    for command in (
+        [sys.executable, "-m", "cython", "-3", str(ROOT / "fastsmtp" / f"{module}.pyx"), "-o", str(generated)],
+        [*compiler, "-c", str(HERE / "coverage.c"), "-o", str(counter)],
+        [*watched, str(generated), str(counter), "-o", str(library)],
+    ):
+        subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
