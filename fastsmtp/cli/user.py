@@ -143,9 +143,9 @@ def quota(address: str, size: "Quota", config: Path | None) -> None:
 def import_(file: TextIO, config: Path | None, update: bool, skip_errors: bool) -> None:
     """Add the users of FILE (- is standard input): all of them, or none when a line is wrong.
 
-    FILE is CSV with a header. The column address must be there; can_receive and can_login (yes or no) and quota (a
-    size, or none) may be there. A cell that is empty says nothing: a new user can receive and log in and has no quota,
-    with --update a known one stays as they are.
+    FILE is CSV with a header. The column address must be there; can_receive and can_login (yes or no), quota (a size,
+    or none) and password_hash (Argon2, bcrypt, SHA-crypt ...) may be there. A cell that is empty says nothing: a new
+    user can receive and log in and has neither quota nor password, with --update a known one stays as they are.
     """
     from fastsmtp.directory.csv_lines import read_users
 

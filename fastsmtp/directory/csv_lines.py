@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TextIO, TypeAlias, TypeVar
 
 from fastsmtp.config.units import parse_size
@@ -29,7 +29,9 @@ Quota: TypeAlias = int | Literal["none"]
 """Octets of mail that a user may have."""
 
 _QUOTA_MAX: Final = 2**63 - 1  # bigint
+_HASH_CHARACTERS: Final = 255  # what the column takes
 _USER_COLUMNS: Final = ("address", "can_receive", "can_login", "quota")
+_READ_USER_COLUMNS: Final = (*_USER_COLUMNS, "password_hash")  # which nobody writes into a file unasked
 _ALIAS_COLUMNS: Final = ("address", "target")
 _TRUTH: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -43,6 +45,7 @@ class UserLine:
     can_receive: bool | None = None
     can_login: bool | None = None
     quota: Quota | None = None
+    password_hash: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,11 @@ def read_quota(text: str) -> Quota:
 
 
 def read_users(text: Iterable[str]) -> Iterator[UserLine | Problem]:
-    """Users out of the lines of a CSV file: `address`, and in any order `can_receive`, `can_login`, `quota`.
+    """Users out of the lines of a CSV file: `address`, and in any order what else a UserLine has.
 
     A column that is not there and a cell that is empty say nothing. Raises AdminError when the header is wrong.
     """
-    return _read(text, _USER_COLUMNS, _USER_COLUMNS[:1], _user)
+    return _read(text, _READ_USER_COLUMNS, _READ_USER_COLUMNS[:1], _user)
 
 
 def read_aliases(text: Iterable[str]) -> Iterator[AliasLine | Problem]:
@@ -155,7 +158,21 @@ def _user(line: int, cells: Mapping[str, str]) -> UserLine:
         _truth("can_receive", cells),
         _truth("can_login", cells),
         read_quota(quota) if quota else None,
+        _password_hash(cells.get("password_hash")),
     )
+
+
+def _password_hash(text: str | None) -> str | None:
+    """A hash that can be compared with passwords here; an empty cell says nothing."""
+    if not text:
+        return None
+    from fastsmtp.directory.schemes import PREFIXES
+
+    if not text.startswith(PREFIXES):
+        raise AdminError("the scheme of the password_hash is not known here; leave it empty, and set a new password")
+    if len(text) > _HASH_CHARACTERS:
+        raise AdminError(f"the password_hash is longer than {_HASH_CHARACTERS} characters")
+    return text
 
 
 def _truth(column: str, cells: Mapping[str, str]) -> bool | None:

@@ -183,3 +183,23 @@ def test_what_one_exports_another_imports(sqlite_admin: SqliteAdmin) -> None:
         assert sorted(sqlite_admin.list_users(), key=str) == sorted(rows, key=str)
 
     check()
+
+
+def test_password_hashes(ours: Admin, place: Place) -> None:
+    text = (
+        "address,password_hash\n"
+        'zoe@example.test,"$argon2id$v=19$m=8,t=1,p=1$a"\njoe@example.test,$2y$05$b\nann@example.test,\n'
+    )
+    with pytest.raises(RefusedImportError):
+        import_users(ours, text)
+    ours.set_password("joe@example.test", "$argon2id$old")
+    assert import_users(ours, text, update=True).updated > 0
+    stored = 'SELECT username, password_hash, quota_bytes FROM mailbox JOIN "user" USING (user_id)'
+    assert {name: password_hash for name, password_hash, _ in place.query(stored) if password_hash} == {
+        "zoe": "$argon2id$v=19$m=8,t=1,p=1$a",
+        "joe": "$2y$05$b",
+    }
+    import_users(ours, "address,quota\njoe@example.test,7\n", update=True)
+    import_users(ours, "address,password_hash\njoe@example.test,\n", update=True)
+    [joe] = [row for row in place.query(stored) if row[0] == "joe"]
+    assert joe == ("joe", "$2y$05$b", 7)

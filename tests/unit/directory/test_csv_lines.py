@@ -43,6 +43,21 @@ def test_users() -> None:
     assert users("address\njoe@example.test") == [UserLine(2, Address("joe", "example.test"))]
 
 
+def test_password_hashes() -> None:
+    made = "$argon2id$v=19$m=8,t=1,p=1$a"
+    [line] = users(f'address,password_hash\njoe@example.test,"{made}"\n')
+    assert line == UserLine(2, Address("joe", "example.test"), password_hash=made)
+    assert made not in repr(line)
+    lines = users(
+        f"address,password_hash\nann@example.test,\njoe@example.test,secret\neve@example.test,$2y$05${'x' * 255}\n"
+    )
+    assert lines[0] == UserLine(2, Address("ann", "example.test"))
+    assert list(map(str, lines[1:])) == [
+        "line 3: the scheme of the password_hash is not known here; leave it empty, and set a new password",
+        "line 4: the password_hash is longer than 255 characters",
+    ]
+
+
 def test_every_wrong_line_is_told_and_those_behind_it_are_read() -> None:
     lines = users(
         "address,can_receive,quota\n"
