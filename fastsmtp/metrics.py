@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -10,19 +10,11 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from fastsmtp.stats import Children, Family, Totals
+from fastsmtp.stats import Children, Family, Source
 
-__all__ = ["Source", "TotalsCollector", "build_registry"]
+__all__ = ["TotalsCollector", "build_registry"]
 
 _NS_PER_S: Final = 1_000_000_000
-
-
-class Source(Protocol):
-    """What counts."""
-
-    def totals(self) -> Totals:
-        """What is counted at this moment."""
-        ...
 
 
 class TotalsCollector(Collector):

@@ -12,7 +12,19 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Final, Literal, Protocol, TypeAlias
 
-__all__ = ["LATENCY_BOUNDS_NS", "Block", "Cells", "Children", "Family", "Histogram", "Kind", "Merge", "Stats", "Totals"]
+__all__ = [
+    "LATENCY_BOUNDS_NS",
+    "Block",
+    "Cells",
+    "Children",
+    "Family",
+    "Histogram",
+    "Kind",
+    "Merge",
+    "Source",
+    "Stats",
+    "Totals",
+]
 
 Cells: TypeAlias = "MutableSequence[int] | memoryview[int]"
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
@@ -53,6 +65,14 @@ Children: TypeAlias = Mapping[tuple[str, ...], Sequence[int]]
 """What is in the cells of each child, by its label values."""
 
 Totals: TypeAlias = Iterator[tuple[Family, Children]]
+
+
+class Source(Protocol):
+    """Whatever counts."""
+
+    def totals(self) -> Totals:
+        """What is counted at this moment."""
+        ...
 
 
 class Histogram:

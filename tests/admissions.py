@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from workers import client_tables
+
 from fastsmtp._clients import ClientTable
 from fastsmtp.config.limits import LimitSettings
 from fastsmtp.server.admission import Admission
-from fastsmtp.server.clients import new_client_memory
 from fastsmtp.server.overload import Overload
 from fastsmtp.server.refusals import Refusals
 from fastsmtp.stats import Stats
@@ -18,7 +19,7 @@ def admission(stats: Stats | None = None, table: ClientTable | None = None, /, *
     """One with these `[limits]`, alone with its table where it is given none."""
     settings = LimitSettings.model_validate(limits)
     return Admission(
-        table or ClientTable(new_client_memory(1, 100), 0),
+        table or client_tables(1, 100)[0],
         settings,
         Overload(CALM_S),
         Refusals(stats or Stats()),

@@ -21,13 +21,12 @@ def serve(context: click.Context, config: Path | None, dev: bool) -> None:
     from fastsmtp.cli.site import DEMO_FOLDER, demo_site
     from fastsmtp.config.load import find_file, load
     from fastsmtp.errors import ConfigurationError
-    from fastsmtp.server.server import run
+    from fastsmtp.server.run import run
 
-    path = demo_site(DEMO_FOLDER) if dev else find_file(config)
+    path = (demo_site(DEMO_FOLDER) if dev else find_file(config)).absolute()
     settings = load(path)
-    say = announce_demo if dev else announce
     try:
-        code = run(settings, announce=lambda server: say(server, settings))
+        code = run(settings, lambda: load(path), announce=announce_demo if dev else announce)
     except ConfigurationError as error:
         raise ConfigurationError([f"{path}: {problem}" for problem in error.problems]) from error
     context.exit(code)

@@ -53,7 +53,7 @@ class ListenSettings(Table):
         "Addresses to listen on, each a listener with every default. Port 0 takes any free port. Where there are "
         "`[[listener]]` tables, the default is none.",
     )
-    workers: int = default(0, "Processes; 0 is one per core. This release runs one process whatever stands here.", ge=0)
+    workers: int = default(0, "Worker processes beside the supervisor; 0 is one per core.", ge=0, le=512)
     backlog: int = default(1024, "Connections that the kernel keeps waiting for us, at each listener.", ge=1)
 
 

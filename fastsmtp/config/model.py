@@ -19,6 +19,7 @@ from fastsmtp.config.places import (
     OptionalPostgresUrl,
     SitePath,
 )
+from fastsmtp.config.process import ProcessSettings
 from fastsmtp.config.table import Table, default
 from fastsmtp.config.tls import TlsSettings
 from fastsmtp.config.units import Duration, Size, Spelling
@@ -33,6 +34,7 @@ __all__ = [
     "MaildirSettings",
     "MetricsSettings",
     "PluginEntry",
+    "ProcessSettings",
     "Settings",
     "SmtpSettings",
     "TimeoutSettings",
@@ -225,6 +227,7 @@ class Settings(Table):
     maildir: MaildirSettings = default({}, "")
     metrics: MetricsSettings = default({}, "")
     log: LogSettings = default({}, "")
+    process: ProcessSettings = default({}, "")
     plugin: Annotated[tuple[PluginEntry, ...], Strict(strict=False)] = default([], "")
 
     @property

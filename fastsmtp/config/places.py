@@ -21,6 +21,7 @@ __all__ = [
     "ListenAddress",
     "OptionalListenAddress",
     "OptionalPostgresUrl",
+    "OptionalSitePath",
     "PostgresUrl",
     "SitePath",
     "SocketAddress",
@@ -106,6 +107,10 @@ def site_path(value: object, info: ValidationInfo) -> Path:
     return base / text
 
 
+def _optional_site_path(value: object, info: ValidationInfo) -> Path | None:
+    return None if value == "" else site_path(value, info)
+
+
 def _door(value: object, info: ValidationInfo) -> Door:
     if isinstance(value, Door):
         return value
@@ -183,6 +188,7 @@ def _directory_url(value: object, info: ValidationInfo) -> SqliteUrl | PostgresU
 
 
 SitePath = Annotated[Path, PlainValidator(site_path), Spelling("path")]
+OptionalSitePath = Annotated[Path | None, PlainValidator(_optional_site_path), Spelling("path")]
 SocketAddress = Annotated[ListenAddress, PlainValidator(parse_listen_address), Spelling("address")]
 DoorAddress = Annotated[Door, PlainValidator(_door), Spelling('address, or `"unix:PATH"`')]
 OptionalListenAddress = Annotated[

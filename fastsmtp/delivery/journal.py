@@ -8,6 +8,7 @@
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = ["CHECKPOINT", "SEGMENTS", "SEGMENT_FILES", "Ring", "lock", "rings"]
 SEGMENT_FILES: Final = "segment-*"
 CHECKPOINT: Final = "checkpoint"
 
+_LOCK_EVERY_S: Final = 0.05
 _HALF_MADE: Final = ".making"
 _SHARE_OF_FREE_SPACE: Final = 4
 _LAP_BITS: Final = 48
@@ -34,10 +36,11 @@ _CHUNK: Final = bytes(1024 * 1024)
 logger = logging.getLogger("fastsmtp.delivery")
 
 
-def lock(journal: Path) -> int:
-    """Make the journal this server's own until the descriptor is closed. Raises StartError.
+def lock(journal: Path, patience_s: float = 0.0) -> int:
+    """Make the journal this server's own until the descriptor, and whoever inherited it, is closed. Raises StartError.
 
-    The folder is made where it is missing.
+    The folder is made where it is missing. A server that was just killed may need a moment to let go of it: so long it
+    is waited for.
     """
     try:
         journal.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,7 +48,7 @@ def lock(journal: Path) -> int:
     except OSError as error:
         raise _unusable(journal, error) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(fd, time.monotonic() + patience_s)
     except OSError as error:
         os.close(fd)
         if not isinstance(error, BlockingIOError):
@@ -54,6 +57,16 @@ def lock(journal: Path) -> int:
             f"another fastsmtp uses the journal {journal}; stop it, or set maildir.journal to a folder of its own"
         ) from error
     return fd
+
+
+def _lock(fd: int, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_LOCK_EVERY_S)
 
 
 def rings(journal: Path) -> list[Path]:

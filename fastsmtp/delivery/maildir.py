@@ -9,16 +9,14 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from time import monotonic
 from typing import Final
 
 from fastsmtp import _maildir
 from fastsmtp.config.model import MaildirSettings
 from fastsmtp.delivery.batch import Batcher, StoreCounts
 from fastsmtp.delivery.checkpointer import Checkpointer
-from fastsmtp.delivery.journal import Ring, lock
+from fastsmtp.delivery.journal import Ring
 from fastsmtp.delivery.quota import MaildirQuotas
-from fastsmtp.delivery.recovery import recover
 from fastsmtp.delivery.room import RoomWatch
 from fastsmtp.delivery.spool import SpoolFolder
 from fastsmtp.delivery.sweep import sweep
@@ -38,7 +36,6 @@ __all__ = ["MaildirStore"]
 _DURABILITY: Final = {"journal": _maildir.JOURNAL, "fsync": _maildir.FSYNC, "none": _maildir.NONE}
 
 _SWEEP_EVERY_S: Final = 24 * 3600
-_WORKERS: Final = 1
 
 _HOST_BYTES: Final = 128  # of the 255 of a file name; the random part already makes it unique
 
@@ -96,10 +93,11 @@ class MaildirStore:
         """For how many seconds the batch under way has been written; 0 without one."""
         return 0.0 if self._batcher is None else self._batcher.busy_s
 
-    async def open(self) -> None:
-        """Recover what a crash has left, and start. Raises StartError when the mail root or the journal cannot be used.
+    async def open(self, ring_number: int = 0, *, sweeps: bool = True) -> None:
+        """Start. Raises StartError when the mail root or the journal cannot be used.
 
-        Called in the process that delivers: file names carry its pid and a random number of its own.
+        Called in the process that delivers: file names carry its pid and a random number of its own. The ring of this
+        number is its own too, the journal is locked, and what the ring had is recovered. One process `sweeps` for all.
         """
         loop = asyncio.get_running_loop()
         settings = self._settings
@@ -108,7 +106,7 @@ class MaildirStore:
         self._resources.callback(os.close, root)
         self.spools.open()
         self.quotas.open(root)
-        ring = await asyncio.to_thread(self._open_journal)
+        ring = await asyncio.to_thread(self._open_ring, ring_number)
         try:
             self._writer = MaildirWriter(root, _DURABILITY[settings.durability], ring)
         except OSError as error:
@@ -123,19 +121,15 @@ class MaildirStore:
         watch = RoomWatch(loop, settings.root, self.room, settings.reserve, settings.reserve_inodes, self._stats)
         watch.start()
         self._resources.callback(watch.stop)
-        self._sweeper = loop.create_task(self._sweep())
+        if sweeps:
+            self._sweeper = loop.create_task(self._sweep())
 
-    def _open_journal(self) -> Ring | None:
-        """Finish what the last run has not, whatever durability is asked for now. Blocks; raises StartError."""
+    def _open_ring(self, number: int) -> Ring | None:
+        """Blocks; raises StartError."""
         settings = self._settings
-        is_used = settings.durability == "journal"
-        if not is_used and not settings.journal.exists():
+        if settings.durability != "journal":
             return None
-        self._resources.callback(os.close, lock(settings.journal))
-        recover(settings.journal, settings.root, _WORKERS, _Progress())
-        if not is_used:
-            return None
-        ring = Ring.open(settings.journal / "0", settings.journal_size, settings.journal_limit)
+        ring = Ring.open(settings.journal / str(number), settings.journal_size, settings.journal_limit)
         self._resources.callback(ring.close)
         return ring
 
@@ -233,19 +227,6 @@ class MaildirStore:
         if self._checkpointer is None or delivery.record_bytes > self._limit:
             return 0
         return delivery.record_bytes
-
-
-class _Progress:
-    """Tells the log of a recovery that takes long, once a second."""
-
-    def __init__(self) -> None:
-        self._told_at = monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = monotonic()
-        if now - self._told_at >= 1:
-            self._told_at = now
-            logger.info("recovering the journal: %d of %d MiB", done >> 20, total >> 20)
 
 
 def _content(message: Message) -> list[bytes]:

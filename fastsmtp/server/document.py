@@ -7,9 +7,11 @@ from typing import Final
 from fastsmtp.config.log import LogSettings
 from fastsmtp.config.model import Settings
 from fastsmtp.log import open_log
+from fastsmtp.server.clients import ClientMemory, client_table
 from fastsmtp.server.server import Server
+from fastsmtp.server.supervisor_stats import SupervisorStats
 from fastsmtp.smtp.sasl import MECHANISMS
-from fastsmtp.stats import Family
+from fastsmtp.stats import Family, Stats
 
 __all__ = ["document"]
 
@@ -41,14 +43,16 @@ async def _families() -> list[Family]:
             "plugin": [{"use": "block_sender", "options": {"domains": ["spam.example"]}}],
         }
     )
-    return list(Server(settings, open_log(LogSettings())).stats.families())
+    clients = client_table(ClientMemory(1, 1).descriptor, 0)
+    worker = Server(settings, open_log(LogSettings()), Stats(), clients)
+    return [*worker.stats.families(), *SupervisorStats().stats.families()]
 
 
 def _label(family: Family, position: int) -> str:
     """A label with its values, where they are few and the same everywhere."""
     name = family.labels[position]
     values = sorted({values[position] for values in family.children})
-    is_short = name not in {"verb", "stage", "plugin", "mode", "answer", "certificate"}
+    is_short = name not in {"verb", "stage", "plugin", "mode", "answer", "certificate", "worker"}
     return f"{name}: {', '.join(filter(None, values))}" if is_short else name
 
 

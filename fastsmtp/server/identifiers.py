@@ -23,12 +23,13 @@ def _base32(value: int) -> str:
     )
 
 
-def identifiers(now: Callable[[], float]) -> Iterator[str]:
-    """An endless supply: twelve digits of microseconds, four that are this worker's own.
+def identifiers(now: Callable[[], float], seat: int = 0) -> Iterator[str]:
+    """An endless supply: twelve digits of microseconds, two of the seat, four that are this process's own.
 
     `now` gives seconds since the epoch; two names in one microsecond, or a clock set back, borrow from the future.
+    `seat` (0 to 1023) tells workers apart that live at the same time; the rest is chance, for hosts.
     """
-    suffix = _PAIRS[secrets.randbits(10)] + _PAIRS[secrets.randbits(10)]
+    suffix = _PAIRS[seat] + _PAIRS[secrets.randbits(10)] + _PAIRS[secrets.randbits(10)]
     last = 0
     while True:
         last = max(last + 1, int(now() * 1_000_000))

@@ -1,29 +1,21 @@
-"""Puts a server together from its settings, runs it, and takes it down without dropping anything."""
+"""Puts a worker together from its settings, starts it, and takes it down without dropping anything."""
 
 import asyncio
 import contextlib
-import gc
 import logging
-import os
-import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-import uvloop
-
-from fastsmtp import __version__
 from fastsmtp._clients import ClientTable
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
-from fastsmtp.config.places import Door, ListenAddress
 from fastsmtp.delivery.maildir import MaildirStore
 from fastsmtp.directory.backend import cached_directory, check_logins
 from fastsmtp.directory.passwords import PasswordChecker
 from fastsmtp.errors import DirectoryError, StartError
-from fastsmtp.log import LineLog, LogHandler, open_log
-from fastsmtp.metrics import build_registry
+from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
 from fastsmtp.pipeline.login import LoginDesk
@@ -31,12 +23,10 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import Services, Stage
 from fastsmtp.server.admission import Admission
 from fastsmtp.server.build import build_pipelines, session_options
-from fastsmtp.server.clients import new_client_memory
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import Deadlines
 from fastsmtp.server.descriptors import allow_descriptors, descriptors_for_connections
-from fastsmtp.server.http import MetricsServer
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.listeners import Listeners
 from fastsmtp.server.overload import Overload
@@ -45,52 +35,25 @@ from fastsmtp.server.proxy.protocol import ProxyPolicy, ProxyProtocol, ProxyStat
 from fastsmtp.server.refusals import Refusals
 from fastsmtp.server.service import Service, Trust
 from fastsmtp.server.shared import ConnectionStats, Shared
-from fastsmtp.server.tls.contexts import ignore_bad_names
 from fastsmtp.server.tls.handshake import TlsStats
 from fastsmtp.server.tls.offer import Credentials, TlsOffer
 from fastsmtp.server.watch import LoadWatch
 from fastsmtp.smtp.load import Load
 from fastsmtp.stats import Stats
 
-__all__ = ["RunningListener", "RunningServer", "Server", "run"]
+__all__ = ["Server"]
 
-_PRIVATE: Final = 0o077
 _CUT_S: Final = 5.0
 """How long clients may take to read our 421 once the drain has run out."""
 
 _log = logging.getLogger("fastsmtp.server")
 
 
-@dataclass(frozen=True, slots=True)
-class RunningListener:
-    """Where a listener has come to listen."""
-
-    name: str
-    address: Door
-    protocol: str = "smtp"
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """Where a server listens."""
-
-    listeners: list[RunningListener]
-    metrics_address: tuple[str, int] | None
-
-    @property
-    def smtp_addresses(self) -> list[tuple[str, int]]:
-        """Host and port of those on TCP."""
-        addresses = (listener.address for listener in self.listeners)
-        return [(address.host, address.port) for address in addresses if isinstance(address, ListenAddress)]
-
-
-def _admission(settings: Settings, stats: Stats) -> Admission:
-    """At the door of a server that has one worker."""
-    limits, overload = settings.limits, settings.overload
-    table = ClientTable(new_client_memory(1, limits.connections), 0)
+def _admission(settings: Settings, stats: Stats, clients: ClientTable) -> Admission:
+    overload = settings.overload
     return Admission(
-        table,
-        limits,
+        clients,
+        settings.limits,
         Overload(overload.calm),
         Refusals(stats),
         known_s=overload.known,
@@ -99,12 +62,16 @@ def _admission(settings: Settings, stats: Stats) -> Admission:
 
 
 class Server:
-    """One worker: everything between its sockets and its disks."""
+    """One worker: everything between its sockets and its disks.
 
-    def __init__(self, settings: Settings, log: LineLog) -> None:
+    `seat` is its number among all workers that live, which is that of its ring in the journal.
+    """
+
+    def __init__(self, settings: Settings, log: LineLog, stats: Stats, clients: ClientTable, seat: int = 0) -> None:
         """Raises ConfigurationError."""
         self._settings = settings
-        self.stats = Stats()
+        self.stats = stats
+        self._seat = seat
         log.count_losses(self.stats)
         self._clock = SystemClock()
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
@@ -116,11 +83,11 @@ class Server:
         loop = asyncio.get_running_loop()
         self._shared = Shared(
             loop,
-            _admission(settings, self.stats),
+            _admission(settings, self.stats, clients),
             ConnectionStats(self.stats, frozenset[Stage]().union(*(pipeline.asks for pipeline in self.pipelines))),
             self._clock,
             log,
-            identifiers(self._clock.time),
+            identifiers(self._clock.time, seat),
         )
         tls_stats = TlsStats(self.stats, [str(files) for files in settings.tls.certificates])
         self._credentials = Credentials(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
@@ -129,40 +96,44 @@ class Server:
             self._service(entry, pipeline, load) for entry, pipeline in zip(entries, self.pipelines, strict=True)
         ]
         proxy_stats = ProxyStats(self.stats)
-        self._protocols = [
+        protocols = [
             self._protocol(entry, service, proxy_stats) for entry, service in zip(entries, self._services, strict=True)
         ]
         self._deadlines = Deadlines(loop, self._shared.open)
         self._watch = LoadWatch(self._shared, settings, load, self._store.room, lambda: self._store.busy_s, self.stats)
-        self._listeners = Listeners(entries, settings.listen.backlog)
-        self._metrics: MetricsServer | None = None
+        self._listeners = Listeners(protocols, settings.listen.backlog)
         self._started: list[LoadedPlugin] = []
 
-    async def start(self) -> RunningServer:
-        """Backends, plugins, then the doors. Raises StartError; what had started is stopped again."""
+    async def start(self, sockets: Sequence[Sequence[int]], *, sweeps: bool = True) -> None:
+        """Backends, plugins, then the doors: the descriptors of each listener. One worker `sweeps` for all.
+
+        Raises StartError; what had started is stopped again.
+        """
         try:
             await self._directory.open()
             if self._passwords is not None:
                 await check_logins(self._directory)
-            await self._store.open()
+            await self._store.open(self._seat, sweeps=sweeps)
             await self._start_plugins()
             self._deadlines.start()
             if self._credentials is not None:
                 self._credentials.start()
             self._watch.start()
-            bound = await self._listeners.start(self._protocols)
-            metrics_address = await self._start_metrics()
+            await self._listeners.start(sockets)
         except DirectoryError as error:
             await self.stop(drain_s=0)
             raise StartError(f"the directory cannot be used: {error}") from error
         except BaseException:
             await self.stop(drain_s=0)
             raise
-        listeners = [
-            RunningListener(service.name, one.address, service.options.protocol)
-            for service, one in zip(self._services, bound, strict=True)
-        ]
-        return RunningServer(listeners, metrics_address)
+
+    async def adopt(self, slot: int, listener: int, descriptor: int) -> None:
+        """Take connections from a socket of another slot, too: its own worker keeps dying. Raises StartError."""
+        await self._listeners.adopt(slot, listener, descriptor)
+
+    def give_back(self, slot: int) -> None:
+        """That slot has a worker again."""
+        self._listeners.give_back(slot)
 
     def _service(self, entry: ListenerEntry, pipeline: Pipeline, load: Load) -> Service:
         settings, store = self._settings, self._store
@@ -211,8 +182,6 @@ class Server:
             self._passwords.close()
         await self._store.close()
         await self._directory.close()
-        if self._metrics is not None:
-            await self._metrics.close()
 
     async def _drain(self, drain_s: float) -> None:
         for connection in list(self._shared.open):
@@ -239,15 +208,22 @@ class Server:
                 await asyncio.wait_for(self._shared.emptied.wait(), within_s)
         return not self._shared.open
 
-    def _ailment(self) -> str:
+    @property
+    def disk_has_failed(self) -> bool:
+        """Whether nothing that the disk shows can be trusted any more."""
+        return self._store.has_failed
+
+    @property
+    def ailment(self) -> str:
         """Why nobody should send us mail; empty when all is well."""
         if self._shared.draining:
             return "draining"
-        return "the disk has failed; see the log" if self._store.has_failed else ""
+        return "the disk has failed; see the log" if self.disk_has_failed else ""
 
-    def _weakness(self) -> str:
+    @property
+    def weakness(self) -> str:
         """Why others should be sent mail first; empty when all is well."""
-        if ailment := self._ailment():
+        if ailment := self.ailment:
             return ailment
         if sign := self._shared.admission.overload.reason:
             return f"overloaded: {sign}"
@@ -261,70 +237,3 @@ class Server:
             except Exception as error:  # whatever a plugin raises, the operator reads one sentence
                 raise StartError(f"plugin {loaded.name} does not start: {type(error).__name__}: {error}") from error
             self._started.append(loaded)
-
-    async def _start_metrics(self) -> tuple[str, int] | None:
-        listen = self._settings.metrics.listen
-        if listen is None:
-            return None
-        self._metrics = MetricsServer(
-            listen, build_registry(self.stats), ailment=self._ailment, weakness=self._weakness
-        )
-        await self._metrics.start()
-        return self._metrics.address
-
-
-def run(settings: Settings, *, announce: Callable[[RunningServer], None]) -> int:
-    """Serve until SIGTERM or SIGINT, drain, return the exit code 0. Raises StartError and PluginLoadError.
-
-    A second signal ends the drain at once. SIGUSR1 opens the log file anew.
-    """
-    os.umask(_PRIVATE)
-    ignore_bad_names()
-    uvloop.run(_serve(settings, announce))
-    return 0
-
-
-async def _serve(settings: Settings, announce: Callable[[RunningServer], None]) -> None:
-    loop = asyncio.get_running_loop()
-    log = open_log(settings.log, loop)
-    with contextlib.closing(log), LogHandler(log).installed(settings.log.level):
-        server = Server(settings, log)
-        signals = _Signals(loop)
-        loop.add_signal_handler(signal.SIGUSR1, log.reopen)
-        running = await server.start()
-        _log.info(
-            "started",
-            extra={
-                "version": __version__,
-                "smtp": running.smtp_addresses,
-                "listeners": [
-                    {"name": one.name, "address": str(one.address), "protocol": one.protocol}
-                    for one in running.listeners
-                ],
-                "metrics": running.metrics_address,
-            },
-        )
-        announce(running)
-        gc.freeze()  # what is there now stays: no collection needs to walk over it again
-        await signals.first.wait()
-        stopping = loop.create_task(server.stop(settings.timeouts.drain))
-        hurry = loop.create_task(signals.second.wait())
-        await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not stopping.done():
-            server.abort()
-        await stopping
-        _log.info("stopped")
-
-
-class _Signals:
-    """The first SIGTERM or SIGINT drains, the second one ends the drain."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._arrived)
-
-    def _arrived(self) -> None:
-        (self.second if self.first.is_set() else self.first).set()

@@ -6,18 +6,28 @@ import os
 import pwd
 import socket
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.places import Door, ListenAddress, UnixAddress
 from fastsmtp.errors import StartError
 
-__all__ = ["BoundSocket", "bind", "refused"]
+__all__ = ["NO_CHANGE", "BoundSocket", "Owner", "bind", "set_owner_and_mode"]
 
 _PROBE_S: Final = 1.0
+
+_PATIENCE_S: Final = 1.0
+"""How long the workers of a server that was killed may need to be dead."""
+
+_AGAIN_S: Final = 0.05
+
+
+Owner: TypeAlias = tuple[int, int]
+NO_CHANGE: Final[Owner] = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +51,34 @@ class BoundSocket:
                     self.address.path.unlink()
 
 
-def bind(entry: ListenerEntry) -> BoundSocket:
-    """A bound socket for this listener. Raises StartError saying which address and why not."""
+def bind(entry: ListenerEntry, beside: BoundSocket | None = None, default_owner: Owner = NO_CHANGE) -> BoundSocket:
+    """A bound socket for this listener; on TCP it may be one more `beside` another one of ours.
+
+    Raises StartError saying which address and why not. A Unix socket for which nobody is named belongs to
+    `default_owner`, user and group.
+    """
     if isinstance(entry.address, UnixAddress):
-        return _bind_unix(entry, entry.address)
+        return _bind_unix(entry, entry.address, default_owner)
+    if beside is not None and isinstance(beside.address, ListenAddress):
+        return _bind_tcp(beside.address)
+    _check_free(entry.address)
     return _bind_tcp(entry.address)
 
 
-def _bind_tcp(address: ListenAddress) -> BoundSocket:
+def _check_free(address: ListenAddress) -> None:
+    """With SO_REUSEPORT the kernel would let us listen beside another server of the same user. Raises StartError."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return _bind_tcp(address, may_share=False).close()
+        except StartError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_S)
+
+
+def _bind_tcp(address: ListenAddress, *, may_share: bool = True) -> BoundSocket:
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
@@ -58,18 +88,19 @@ def _bind_tcp(address: ListenAddress) -> BoundSocket:
         raise StartError(f"cannot listen on {address}: {error.strerror}") from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, may_share)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 has its own socket
         bound.setblocking(False)
         bound.bind(where)
     except OSError as error:
         bound.close()
-        raise refused(address, error) from error
+        raise _refused(address, error) from error
     host, port = bound.getsockname()[:2]
     return BoundSocket(bound, ListenAddress(host, port))
 
 
-def _bind_unix(entry: ListenerEntry, address: UnixAddress) -> BoundSocket:
+def _bind_unix(entry: ListenerEntry, address: UnixAddress, default_owner: Owner) -> BoundSocket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(address)
@@ -80,20 +111,34 @@ def _bind_unix(entry: ListenerEntry, address: UnixAddress) -> BoundSocket:
         inode = _inode(address.path)
     except OSError as error:
         bound.close()
-        raise refused(address, error) from error
+        raise _refused(address, error) from error
     made = BoundSocket(bound, address, inode)
     try:
-        owner, group = _owner(entry), _group(entry)
-        if (owner, group) != (-1, -1):
-            os.chown(address.path, owner, group)
-        address.path.chmod(entry.socket_mode)
-    except OSError as error:
-        made.close()
-        raise StartError(f"cannot give {address} its owner and mode: {os.strerror(error.errno or 0)}") from error
+        set_owner_and_mode(entry, address, default_owner)
     except StartError:
         made.close()
         raise
     return made
+
+
+def set_owner_and_mode(entry: ListenerEntry, address: UnixAddress, default_owner: Owner = NO_CHANGE) -> None:
+    """Say who may connect to a Unix socket. Raises StartError."""
+    owner, group = _owner(entry), _group(entry)
+    try:
+        # Root may do this in the folder of somebody else: what is meant is this file, not what a link leads to.
+        fd = os.open(address.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            file = f"/proc/self/fd/{fd}"
+            owner, group = (default_owner[0] if owner == -1 else owner), (default_owner[1] if group == -1 else group)
+            if (owner, group) != NO_CHANGE:
+                os.chown(file, owner, group)
+            os.chmod(file, entry.socket_mode)  # noqa: PTH101 - no path that anybody else would know
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise StartError(f"cannot give {address} its owner and mode: {os.strerror(error.errno or 0)}") from error
 
 
 def _remove_stale(address: UnixAddress) -> None:
@@ -115,7 +160,7 @@ def _remove_stale(address: UnixAddress) -> None:
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def refused(address: Door, error: OSError) -> StartError:
+def _refused(address: Door, error: OSError) -> StartError:
     """What to tell the operator."""
     reason = os.strerror(error.errno or 0)
     return StartError(f"cannot listen on {address}: {reason}; change the address, or end what is there")

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from fastsmtp.metrics import Source
-from fastsmtp.stats import Children, Family, Merge, Totals
+from fastsmtp.stats import Children, Family, Merge, Source, Totals
 
 __all__ = ["Tally"]
 

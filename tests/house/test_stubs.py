@@ -14,7 +14,8 @@ def cython_modules() -> list[str]:
 
 
 def test_they_are_found() -> None:
-    assert cython_modules() == ["fastsmtp._clients", "fastsmtp._maildir", "fastsmtp._parser", "fastsmtp._salvage"]
+    names = ("_clients", "_maildir", "_parser", "_process", "_salvage")
+    assert cython_modules() == [f"fastsmtp.{name}" for name in names]
 
 
 @pytest.mark.parametrize("module", cython_modules())

@@ -37,6 +37,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "listen.smtp": ["127.0.0.1:0"],
     "metrics.listen": "127.0.0.1:0",
     "maildir.durability": "none",
+    "listen.workers": 1,
 }
 
 
@@ -50,7 +51,10 @@ def wait_until(condition: Callable[[], bool], what: str = "") -> None:
 
 @dataclass(slots=True)
 class ServerProcess:
-    """A server that runs; `folder` has its configuration, its database, its output and its mail."""
+    """A server that runs: a supervisor, and one worker unless it is asked for more.
+
+    `folder` has its configuration, its database, its output and its mail.
+    """
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -60,7 +64,12 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
+        """Of the supervisor."""
         return self.process.pid
+
+    def workers(self) -> list[int]:
+        """The processes of the workers that live, the eldest first."""
+        return children(self.pid)
 
     @property
     def configuration(self) -> Path:
@@ -110,6 +119,11 @@ class ServerProcess:
         lines: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
         return [line for line in lines if event is None or line["event"] == event]
 
+    def troubles(self) -> list[dict[str, Any]]:
+        """What the log has of warnings and worse; not that tests are run by root."""
+        grave = [line for line in self.log_lines() if line.get("level") in ("warning", "error", "critical")]
+        return [line for line in grave if "runs as root" not in line["message"]]
+
     def stderr(self) -> str:
         return (self.folder / "stderr").read_text()
 
@@ -124,25 +138,51 @@ class ServerProcess:
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     def descriptors(self) -> int:
-        """How many files and sockets the process has open."""
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+        """How many files and sockets the workers have open, all together."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.workers())
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+        """Resident memory of the workers, all together."""
+        statuses = [Path(f"/proc/{pid}/status").read_text() for pid in self.workers()]
+        lines = [line for status in statuses for line in status.splitlines() if line.startswith("VmRSS:")]
+        return sum(int(line.split()[1]) * 1024 for line in lines)
 
     def signal(self, number: Signals = SIGTERM) -> None:
+        """To the supervisor."""
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        """The exit code, once the process has ended."""
+        """The exit code, once the supervisor has ended, and with it the workers."""
         return self.process.wait(DEADLINE_S)
 
     def stop(self, number: Signals = SIGTERM) -> int:
-        """Ask it to end, and return the exit code."""
+        """Ask it to end, and return the exit code. SIGKILL is for the supervisor alone, and no worker outlives that."""
+        workers = self.workers()
         self.signal(number)
-        return self.wait()
+        return end(self.process, DEADLINE_S, workers)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started, the eldest first; none when it is gone."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and not only what nobody has asked about since it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def end(process: "subprocess.Popen[bytes]", timeout_s: float, workers: Sequence[int] = ()) -> int:
+    """The exit code of a supervisor, once it has ended and these workers of it, too."""
+    code = process.wait(timeout_s)
+    wait_until(lambda: not any(map(is_alive, workers)), "the workers end with their supervisor")
+    return code
 
 
 def _age(path: Path) -> tuple[int, ...]:
@@ -182,9 +222,9 @@ def running_server(
 ) -> Iterator[ServerProcess]:
     """Start a server in a new site, and stop it at the end with SIGTERM, which must give exit code 0.
 
-    `settings` are key paths with their values (`{"limits.recipients": 2}`) on top of free ports on 127.0.0.1 and
-    `durability = "none"`; `users` get mailboxes and their domains become ours; `plugins` is TOML, `[[plugin]]` tables
-    and others that repeat; `passwords` are those of users.
+    `settings` are key paths with their values (`{"limits.recipients": 2}`) on top of free ports on 127.0.0.1, one
+    worker and `durability = "none"`; `users` get mailboxes and their domains become ours; `plugins` is TOML,
+    `[[plugin]]` tables and others that repeat; `passwords` are those of users.
     """
     with serve(make_site(folder, settings or {}, users, plugins, passwords)) as server:
         yield server
@@ -218,9 +258,7 @@ def serve(configuration: Path, environment: Mapping[str, str] | None = None) -> 
         if process.poll() is None:
             assert server.stop() == 0, server.stderr()
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+        kill(process)
 
 
 def start_and_kill(configuration: Path, moment: Callable[[], object]) -> None:
@@ -229,8 +267,14 @@ def start_and_kill(configuration: Path, moment: Callable[[], object]) -> None:
     try:
         moment()
     finally:
-        process.kill()
-        process.wait()
+        kill(process)
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """SIGKILL a supervisor, if it is still there; returns when no worker of it is left."""
+    workers = children(process.pid) if process.poll() is None else []
+    process.kill()
+    end(process, DEADLINE_S, workers)
 
 
 def _started(server: ServerProcess) -> list[dict[str, Any]]:

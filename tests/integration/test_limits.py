@@ -43,7 +43,7 @@ def test_each_address_and_each_network_has_its_own(server: ServerProcess) -> Non
     wait_until(lambda: server.metric("fastsmtp_connections") == 0)
     with Swarm(server, 3, "127.1.1.1") as again:
         assert again.greetings == {GREETING: 3}
-    wait_until(lambda: bool(server.log_lines("fastsmtp.server")[1:]))
+    wait_until(lambda: sum("limit" in line for line in server.log_lines("fastsmtp.server")) == 2)
     told = {line["limit"]: line for line in server.log_lines("fastsmtp.server") if "limit" in line}
     assert told["connections_per_address"]["last_address"] == "127.1.1.1"
 

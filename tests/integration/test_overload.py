@@ -98,7 +98,7 @@ def test_a_plugin_that_blocks_the_loop(tmp_path: Path) -> None:
                 busy.hear(DEADLINE_S, "250 2.0.0 Flushed", 1)
 
             with kept_up(keep_busy):
-                wait_until(lambda: readiness(server) == "overloaded: lag", "the lag is noticed")
+                wait_until(lambda: readiness(server) == "worker 0: overloaded: lag", "the lag is noticed")
                 assert greeting(server, STRANGER) == WAIT
                 assert greeting(server, KNOWN) == GREETING
                 assert server.metric("fastsmtp_overload", sign="lag") >= 1
@@ -130,7 +130,7 @@ def test_a_disk_that_stands_still(tmp_path: Path) -> None:
         with Swarm(server, 3, KNOWN) as open_before, Swarm(server, 1, KNOWN) as idle:
             stall.touch()
             open_before.say(ENVELOPE + MESSAGE)
-            wait_until(lambda: readiness(server) == "overloaded: store", "the stall is noticed")
+            wait_until(lambda: readiness(server) == "worker 0: overloaded: store", "the stall is noticed")
             assert greeting(server, STRANGER) == WAIT
             wait_until(lambda: server.metric("fastsmtp_overload", sign="store") == 2, "it gets worse")
             idle.say(b"EHLO c.example\r\nMAIL FROM:<ann@example.org>\r\n")
@@ -156,7 +156,7 @@ def test_the_last_connections_are_kept_for_those_who_are_known(tmp_path: Path) -
         deliver(server, KNOWN)
         with Swarm(server, 18, STRANGER) as flood:
             assert flood.greetings == {GREETING: 18}
-            wait_until(lambda: readiness(server) == "overloaded: connections", "it is noticed")
+            wait_until(lambda: readiness(server) == "worker 0: overloaded: connections", "it is noticed")
             assert greeting(server, OTHER_STRANGER) == WAIT
             deliver(server, KNOWN)
         wait_until(lambda: readiness(server) == "ok", "it is over")

@@ -21,6 +21,7 @@ def test_tables_in_the_order_of_the_file() -> None:
         "[maildir]",
         "[metrics]",
         "[log]",
+        "[process]",
         "[[plugin]]",
     ]
 

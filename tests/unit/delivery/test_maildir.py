@@ -83,6 +83,8 @@ def make_store(
         },
         context={"base": root},
     )
+    if durability == "journal":
+        settings.journal.mkdir(exist_ok=True)  # whoever keeps it has made it
     return MaildirStore(settings, hostname, FixedClock(), stats or Stats())
 
 

@@ -2,10 +2,9 @@
 
 import pytest
 from admissions import KNOWN_S, admission
+from workers import client_tables
 
-from fastsmtp._clients import ClientTable
 from fastsmtp.server.admission import NOWHERE, Admission, Place
-from fastsmtp.server.clients import new_client_memory
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.stats import Stats
@@ -140,8 +139,7 @@ def test_an_open_connection_makes_nobody_known() -> None:
 
 
 def test_another_worker_knows_whose_mail_was_stored_and_how_many_there_are() -> None:
-    memory = new_client_memory(2, 100)
-    one, other = (admission(Stats(), ClientTable(memory, region), connections_per_address=2) for region in (0, 1))
+    one, other = (admission(Stats(), table, connections_per_address=2) for table in client_tables(2, 100))
     place = place_of(one, "192.0.2.1")
     one.stored(place, NOW)
     overloaded(other)
@@ -165,7 +163,7 @@ def test_no_more_than_there_are_descriptors_for() -> None:
     stats = Stats()
     full = admission(stats)
     door = Admission(
-        ClientTable(new_client_memory(1, 10), 0),
+        client_tables(1, 10)[0],
         full._limits,  # noqa: SLF001 - any will do
         full.overload,
         full.refusals,
@@ -180,8 +178,7 @@ def test_no_more_than_there_are_descriptors_for() -> None:
 
 def test_who_finds_the_table_full_gets_in_uncounted() -> None:
     """The limits of each client are not worth turning a good one away; that of all still holds."""
-    memory = new_client_memory(1, 1)
-    table = ClientTable(memory, 0)
+    (table,) = client_tables(1, 1)
     for client in range(1, 9):
         table.enter(client, NOW)
     door = admission(Stats(), table, connections_per_address=1)

@@ -7,8 +7,8 @@ from fastsmtp.server.identifiers import identifiers
 ALPHABET = set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
-def test_names_are_sixteen_digits_of_crockford() -> None:
-    assert all(len(name) == 16 and set(name) <= ALPHABET for name in islice(identifiers(lambda: 1.7e9), 100))
+def test_names_are_eighteen_digits_of_crockford() -> None:
+    assert all(len(name) == 18 and set(name) <= ALPHABET for name in islice(identifiers(lambda: 1.7e9), 100))
 
 
 def test_names_of_one_microsecond_differ_and_sort() -> None:
@@ -31,5 +31,10 @@ def test_a_clock_set_back_repeats_nothing() -> None:
 
 
 def test_workers_differ() -> None:
-    suffixes = {next(identifiers(lambda: 1.7e9))[12:] for _ in range(50)}
+    suffixes = {next(identifiers(lambda: 1.7e9, seat))[12:14] for seat in range(1024)}
+    assert len(suffixes) == 1024
+
+
+def test_hosts_differ() -> None:
+    suffixes = {next(identifiers(lambda: 1.7e9))[14:] for _ in range(50)}
     assert len(suffixes) > 40  # four digits: a million

@@ -1,5 +1,6 @@
 """Sockets bound, on TCP and on Unix, or an error that says which one and why."""
 
+import grp
 import os
 import pwd
 import socket
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from fastsmtp.config.listeners import ListenerEntry
-from fastsmtp.config.places import ListenAddress
+from fastsmtp.config.places import ListenAddress, UnixAddress
 from fastsmtp.errors import StartError
-from fastsmtp.server.sockets import BoundSocket, bind
+from fastsmtp.server.sockets import BoundSocket, bind, set_owner_and_mode
 
 
 def entry(address: str, **keys: Any) -> ListenerEntry:
@@ -70,13 +71,13 @@ def test_nobody_gets_in_before_the_mode_is_set(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "smtp.sock"
     seen: list[int] = []
 
-    chmod = Path.chmod
+    chmod = os.chmod
 
-    def look_and_change(self: Path, mode: int) -> None:
-        seen.append(stat.S_IMODE(self.stat().st_mode))
-        chmod(self, mode)
+    def look_and_change(file: str, mode: int) -> None:
+        seen.append(stat.S_IMODE(path.stat().st_mode))
+        chmod(file, mode)
 
-    monkeypatch.setattr(Path, "chmod", look_and_change)
+    monkeypatch.setattr(os, "chmod", look_and_change)
     before = os.umask(0)
     try:
         bind(entry(f"unix:{path}")).close()
@@ -150,3 +151,48 @@ def test_the_socket_of_a_successor_is_not_removed(tmp_path: Path) -> None:
     second.close()
     assert not path.exists()
     second.remove_file()  # gone is gone
+
+
+def test_what_a_link_leads_to_is_not_changed(tmp_path: Path) -> None:
+    """Somebody who owns the folder may try to have root give away what is not theirs."""
+    (tmp_path / "precious").touch(mode=0o600)
+    (tmp_path / "s").symlink_to(tmp_path / "precious")
+    for path in ("s", "precious"):
+        address = UnixAddress(tmp_path / path)
+        with pytest.raises(StartError, match=r"cannot give unix:.* its owner and mode: File exists"):
+            set_owner_and_mode(entry(str(address), socket_mode="0666"), address, (1, 1))
+    assert stat.S_IMODE((tmp_path / "precious").stat().st_mode) == 0o600
+
+
+def test_a_unix_socket_belongs_to_who_serves(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a socket away")
+    bound = bind(entry(f"unix:{tmp_path}/s", socket_group="daemon"), default_owner=(65_534, 65_534))
+    status = (tmp_path / "s").stat()
+    bound.close()
+    assert status.st_uid == 65_534
+    assert status.st_gid == grp.getgrnam("daemon").gr_gid
+
+
+def test_beside_another_one() -> None:
+    first = bind(entry("127.0.0.1:0"))
+    with first.socket, bind(entry("127.0.0.1:0"), first).socket as second:
+        assert second.getsockname() == first.socket.getsockname()
+
+
+def test_beside_another_server_there_is_no_place() -> None:
+    """SO_REUSEPORT would let two servers of one user share a port, and nobody would know who gets the mail."""
+    other = bind(entry("127.0.0.1:0"))
+    with other.socket:
+        other.socket.listen()
+        with pytest.raises(StartError, match="Address already in use"):
+            bind(entry(str(other.address)))
+
+
+def test_a_server_that_is_dying_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    dying = bind(entry("127.0.0.1:0"))
+    dying.socket.listen()
+    monkeypatch.setattr("fastsmtp.server.sockets.time.sleep", lambda _: dying.close())
+    bound = bind(entry(str(dying.address)))
+    assert bound.address == dying.address
+    bound.close()

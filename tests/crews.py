@@ -1,0 +1,114 @@
+"""Real worker processes for tests, and what a supervisor does for them."""
+
+import asyncio
+import smtplib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from workers import addresses
+
+from fastsmtp.config.model import Settings
+from fastsmtp.delivery.keeper import JournalKeeper
+from fastsmtp.server.clients import ClientMemory
+from fastsmtp.server.crew import Crew, Generation, Inheritance
+from fastsmtp.server.doors import make_doors
+from fastsmtp.server.seats import Seats
+from fastsmtp.server.tally import Tally
+
+__all__ = ["DEADLINE_S", "Stage", "descriptors", "name_of", "play", "plugin", "send", "wait_until"]
+
+DEADLINE_S = 20.0
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until the condition holds."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - of another process nothing comes but what one looks at
+            await asyncio.sleep(0.02)
+
+
+def descriptors() -> list[str]:
+    """The files and sockets that this process has open."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+def name_of(pid: int) -> str:
+    """What `top` calls a process."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def send(address: tuple[str, int]) -> None:
+    """One message for alice."""
+    with smtplib.SMTP(*address, timeout=DEADLINE_S) as client:
+        client.sendmail("a@example.org", "alice@example.test", b"Subject: x\r\n\r\ny\r\n")
+
+
+class Stage:
+    """A crew with all that it needs, and generations for it."""
+
+    def __init__(self, settings: Settings, slots: int) -> None:
+        self.keeper = JournalKeeper(settings.maildir)
+        self.keeper.lock()
+        self.seats = Seats(8, self.keeper.recover_ring)
+        self.tally = Tally()
+        self.clients = ClientMemory(8, 100)
+        self.died: list[int] = []
+        inheritance = Inheritance(lambda: self.keeper.descriptor, self.clients.descriptor)
+        self.crew = Crew(self.seats, self.tally, inheritance, self.died.append)
+        self.first = Generation(1, settings, make_doors(settings.listeners, slots))
+        self.doors = [self.first.doors]
+        self.slots = slots
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the first generation listens."""
+        return addresses(self.first.doors)[0]
+
+    def next(self, settings: Settings, slots: int | None = None) -> Generation:
+        """A generation with other settings at the same doors."""
+        self.doors.append(make_doors(settings.listeners, slots or self.slots, (), self.first.doors))
+        return Generation(2, settings, self.doors[-1])
+
+    async def open(self) -> None:
+        """The first workers serve."""
+        ready = asyncio.get_running_loop().create_future()
+        ready.set_result(None)
+        await self.crew.open(self.first, self.slots, ready)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Stage"]:
+        """The same; all are gone afterwards."""
+        try:
+            await self.open()
+            yield self
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Everybody ends."""
+        await self.crew.close()
+        await self.seats.close()
+        for doors in self.doors:
+            doors.close()
+        self.clients.close()
+        self.keeper.close()
+
+
+def play(settings: Settings, slots: int, scenario: Callable[[Stage], Awaitable[None]]) -> None:
+    """Run a scenario with so many workers that serve."""
+
+    async def main() -> None:
+        stage = Stage(settings, slots)
+        async with stage.opened():
+            await scenario(stage)
+
+    asyncio.run(main())
+
+
+def plugin(folder: Path, name: str, body: str) -> None:
+    """A plugin in a file of `plugin_path`."""
+    (folder / f"{name}.py").write_text(
+        "import asyncio, os, time\nfrom pathlib import Path\nfrom fastsmtp.plugin import *\n"
+        f"class Local(Plugin[NoOptions]):\n{body}\n"
+    )
