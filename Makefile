@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
 
 .PHONY: run test test-long test-attacks check format docs clean help
-.PHONY: bench bench-full bench-tls bench-chunking bench-durability bench-peers
+.PHONY: bench bench-full bench-tls bench-chunking bench-durability bench-micro bench-peers
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 20
@@ -60,6 +60,9 @@ bench-chunking: $(BUILT)  ## DATA beside BDAT
 
 bench-durability: $(BUILT)  ## Messages a second and CPU for journal, fsync and none
 	$(RUN) -m bench run durability
+
+bench-micro: $(BUILT)  ## The parser, replies, the cache, plugins and the session alone: half a minute
+	$(RUN) -m bench micro
 
 bench-peers: $(BUILT)  ## Who can be measured here, and what the others need
 	$(RUN) -m bench peers

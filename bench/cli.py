@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,22 @@ def _read(path: Path) -> Result:
         return Result.read(path)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+
+
+_MICRO = ("parser", "replies", "lookup", "chain", "dialogue")
+
+
+@main.command()
+@click.argument("names", nargs=-1, type=click.Choice(_MICRO))
+def micro(names: tuple[str, ...]) -> None:
+    """Parts of the server alone, without sockets and disks: all, or those that are named."""
+    table = Table("", "", "", "")
+    table.columns[1].justify = "right"
+    for name in names or _MICRO:
+        for figure in import_module(f"bench.micro.{name}").figures():
+            table.add_row(figure.name, f"{figure.value:,.1f}", figure.unit, figure.beside)
+        table.add_section()
+    _console().print(table)
 
 
 @main.command()

@@ -13,12 +13,12 @@ ROOT: Final = Path(__file__).parents[1]
 BUILD: Final = ROOT / "build"
 
 _FLAGS: Final = ("-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-pthread")
-_SOURCES: Final = {"load": "bench/load/native", "floor": "bench/floor"}
-_LIBRARIES: Final = {"load": ("-ldl", "-lm"), "floor": ()}
+_SOURCES: Final = {"load": "bench/load/native", "floor": "bench/floor", "limits": "bench/micro/native"}
+_LIBRARIES: Final = {"load": ("-ldl", "-lm")}
 
 
 def program(name: str) -> Path:
-    """The path of `load` or `floor`, newer than its sources. Raises SystemExit with what the compiler says."""
+    """The path of `load`, `floor` or `limits`, newer than its sources. Raises SystemExit when it cannot be built."""
     sources = sorted((ROOT / _SOURCES[name]).glob("*.[ch]"))
     path = BUILD / "bin" / name
     if path.exists() and path.stat().st_mtime > max(source.stat().st_mtime for source in sources):
@@ -29,7 +29,7 @@ def program(name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{name}.{os.getpid()}")
     command = [*compiler, *_FLAGS, *(str(source) for source in sources if source.suffix == ".c"), "-o", str(half)]
-    done = subprocess.run([*command, *_LIBRARIES[name]], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *_LIBRARIES.get(name, ())], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name} cannot be built:\n{done.stderr}")
     half.rename(path)

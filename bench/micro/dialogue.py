@@ -11,11 +11,13 @@ import os
 import pstats
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
 
 from bench.load.messages import as_chunk, on_wire
+from bench.micro.figures import Figure
 from fastsmtp._clients import ClientTable, memory_bytes, prepare
 from fastsmtp.config.limits import LimitSettings
 from fastsmtp.config.model import Settings
@@ -75,8 +77,8 @@ def door(stats: Stats) -> Admission:
     return Admission(ClientTable(memory, 0), LimitSettings(), Overload(5.0), Refusals(stats), known_s=0.0)
 
 
-async def measure(database: Path, to_send: tuple[bytes, ...], messages: int, rounds: int, profile: bool) -> None:
-    """Play, and print."""
+async def measure(database: Path, to_send: tuple[bytes, ...], messages: int, rounds: int, profile: bool) -> float:
+    """Microseconds of CPU for a message; a profile is printed where it is asked for."""
     log = LineLog.open(Path(os.devnull), asyncio.get_running_loop())
     protocol, transport = connect(database, log)
 
@@ -91,11 +93,27 @@ async def measure(database: Path, to_send: tuple[bytes, ...], messages: int, rou
 
     play(messages // 10)
     best = min(play(messages) for _ in range(rounds))
-    print(f"{best:.1f} us of CPU a message (best of {rounds} rounds of {messages})")
     if profile:
         with cProfile.Profile() as profiler:
             play(messages)
         pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
+    return best
+
+
+def play_site(verb: str, octets: int, messages: int, rounds: int, profile: bool = False) -> float:
+    """The same, with a directory of one user."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder, "directory.db")
+        with SqliteAdmin(database, create=True) as admin:
+            admin.add_domain("bench.example")
+            admin.add_user("user@bench.example")
+        return uvloop.run(measure(database, commands(verb, octets), messages, rounds, profile))
+
+
+def figures() -> Iterator[Figure]:
+    """Of a message of 4 KiB, by either verb."""
+    for verb in ("data", "bdat"):
+        yield Figure(f"a message by {verb.upper()}, 4 KiB", play_site(verb, 4096, 2000, 5), "us")
 
 
 def main() -> None:
@@ -107,13 +125,8 @@ def main() -> None:
     parser.add_argument("--octets", type=int, default=4096, help="size of the message (default: %(default)s)")
     parser.add_argument("--profile", action="store_true", help="show the thirty most expensive functions")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        database = Path(folder, "directory.db")
-        with SqliteAdmin(database, create=True) as admin:
-            admin.add_domain("bench.example")
-            admin.add_user("user@bench.example")
-        to_send = commands(options.verb, options.octets)
-        uvloop.run(measure(database, to_send, options.messages, options.rounds, options.profile))
+    us = play_site(options.verb, options.octets, options.messages, options.rounds, options.profile)
+    print(f"{us:.1f} us of CPU a message (best of {options.rounds} rounds of {options.messages})")
 
 
 if __name__ == "__main__":

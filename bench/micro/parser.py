@@ -1,0 +1,109 @@
+"""The parser alone: command lines, messages by DATA and by BDAT, beside what the C library takes for the same bytes."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bench.load.messages import as_chunk, on_wire
+from bench.micro.figures import Figure, NotPlayedError, best_ns
+from bench.native import program
+from fastsmtp._parser import DataEnd, Parser
+
+__all__ = ["figures"]
+
+_COMMANDS: Final = (
+    b"EHLO client.load.example\r\n"
+    b"MAIL FROM:<sender@load.example> SIZE=4096 BODY=8BITMIME\r\n"
+    b"RCPT TO:<recipient@bench.example>\r\n"
+    b"RCPT TO:<another@bench.example>\r\n"
+    b"NOOP\r\n"
+    b"RSET\r\n"
+)
+_READ: Final = 64 * 1024
+"""What a read brings at the most."""
+_SIZES: Final = (4096, 1024 * 1024)
+_PLAYED: Final = 32 * 1024 * 1024
+"""Octets in a round."""
+
+
+def figures() -> Iterator[Figure]:
+    """Raises NotPlayedError when the parser does not see what was sent."""
+    yield _commands()
+    for octets in _SIZES:
+        yield from _messages(octets)
+
+
+def _commands() -> Figure:
+    parser = Parser()
+    lines = _COMMANDS.count(b"\n")
+
+    def play() -> None:
+        parser.feed(_COMMANDS)
+        for _ in range(lines):
+            if not isinstance(parser.next_command(), tuple):
+                raise NotPlayedError("a command was not parsed")
+
+    return Figure("command lines", 1e9 / best_ns(play, 5000, per_play=lines), "lines/s")
+
+
+def _messages(octets: int) -> Iterator[Figure]:
+    wire, chunk = on_wire(octets), as_chunk(octets).partition(b"\r\n")[2]
+    limit_ns = _limits(chunk)
+    repeats = max(1, _PLAYED // octets)
+    data_ns = best_ns(_ByData(wire), repeats, per_play=len(wire))
+    bdat_ns = best_ns(_ByBdat(chunk), repeats, per_play=len(chunk))
+    size = f"{octets // 1024} KiB"
+    yield Figure(f"DATA, {size}", 1e3 / data_ns, "MB/s", f"{limit_ns['lines'] / data_ns:.2f} of memchr for every line")
+    yield Figure(f"BDAT, {size}", 1e3 / bdat_ns, "MB/s", f"{limit_ns['copy'] / bdat_ns:.2f} of memcpy")
+    yield Figure(f"memchr for every line end, {size}", 1e3 / limit_ns["lines"], "MB/s")
+    yield Figure(f"memchr for what is not there, {size}", 1e3 / limit_ns["absent"], "MB/s")
+    yield Figure(f"memcpy, {size}", 1e3 / limit_ns["copy"], "MB/s")
+
+
+class _ByData:
+    """Plays one message by DATA, in the pieces that a socket brings."""
+
+    def __init__(self, wire: bytes) -> None:
+        self._pieces = [wire[at : at + _READ] for at in range(0, len(wire), _READ)]
+        self._parser = Parser()
+
+    def __call__(self) -> None:
+        parser = self._parser
+        parser.start_data()
+        for piece in self._pieces:
+            parser.feed(piece)
+            while isinstance(parser.next_data(), bytes):
+                pass
+        if parser.pending:
+            raise NotPlayedError("something is left behind the end of the data")
+
+
+class _ByBdat(_ByData):
+    """Plays one message by BDAT."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._size = len(content)
+
+    def __call__(self) -> None:
+        parser = self._parser
+        parser.start_chunks(False)
+        parser.start_chunk(self._size, True)
+        for piece in self._pieces:
+            parser.feed(piece)
+            while isinstance(found := parser.next_data(), bytes):
+                pass
+        if not isinstance(found, DataEnd):
+            raise NotPlayedError("the chunk has no end")
+
+
+def _limits(content: bytes) -> dict[str, float]:
+    """Nanoseconds a byte."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(content)
+        out = subprocess.run([program("limits"), file.name], stdout=subprocess.PIPE, check=True).stdout
+    found: dict[str, float] = json.loads(out)
+    return found
