@@ -4,6 +4,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def run(plan: str, folder: Path, only: tuple[str, ...]) -> None:
     quick: a few minutes, everybody under the standard load, and short curves. full: a quarter of an hour, all that the
     documentation shows. The others ask one question each.
     """
-    from bench.measure import measure
+    from bench.measure import mail_folder, measure
     from bench.peers import PEERS
     from bench.scenarios import PLANS
     from bench.table import print_result
@@ -65,12 +66,21 @@ def run(plan: str, folder: Path, only: tuple[str, ...]) -> None:
     if strangers := set(only) - PEERS.keys():
         raise click.BadParameter(f"no peer is called {', '.join(sorted(strangers))}; there are {', '.join(PEERS)}")
     folder.mkdir(parents=True, exist_ok=True)
-    result = measure(PLANS[plan](), folder.resolve(), _say(), only=only)
-    path = folder / f"{plan}-{result.when.replace(':', '')[:17]}-{result.commit}.json"
-    result.write(path)
-    console = _console()
-    print_result(console, result)
-    console.print(f"written: {path}")
+    say, console = _say(), _console()
+    with mail_folder(folder.resolve()) as (mail, warnings):
+        result = measure(PLANS[plan](), mail, say, only=only)
+        result.warnings += warnings
+        path = folder / f"{plan}-{result.when.replace(':', '')[:17]}-{result.commit}.json"
+        result.write(path)
+        say("")
+        print_result(console, result)
+        console.print(f"written: {path}")
+        if find_spec("matplotlib") is not None:
+            from bench.plots import draw
+
+            draw(result, path.with_suffix(""))
+            console.print(f"pictures: {path.with_suffix('')}")
+        say("deleting the mail of the run")
 
 
 @main.command()
@@ -92,6 +102,19 @@ def show(path: Path) -> None:
     from bench.table import print_result
 
     print_result(_console(), _read(path))
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Default: beside the result.")
+def plot(path: Path, folder: Path | None) -> None:
+    """Pictures of a result, PNG and SVG."""
+    if find_spec("matplotlib") is None:
+        raise click.ClickException("matplotlib is not installed; pip install matplotlib, or make bench")
+    from bench.plots import draw
+
+    for written in draw(_read(path), folder or path.with_suffix("")):
+        click.echo(written)
 
 
 @main.command()

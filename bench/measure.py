@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from bench import split
 from bench.account import MemoryWatch, machine_cpu_s, memory_bytes
 from bench.load.generator import Load, RunningLoad, recipients_file, run
 from bench.machine import commit, describe
@@ -19,7 +20,7 @@ from bench.peers.peer import Peer, RunningPeer, Site
 from bench.results import Measured, Result, Round, Side
 from bench.scenarios import MAILBOXES, Scenario
 
-__all__ = ["measure"]
+__all__ = ["mail_folder", "measure"]
 
 DOMAIN: Final = "bench.example"
 
@@ -103,7 +104,7 @@ class _Servers:
 def measure(
     scenarios: Sequence[Scenario], folder: Path, say: Callable[[str], None], *, only: Iterable[str] = ()
 ) -> Result:
-    """Play them all, with the mail in a new folder below `folder`; `only` these peers, where it names some.
+    """Play them all, with the mail in `folder`; `only` these peers, where it names some.
 
     Raises SystemExit when a server does not start, refuses, or loses a connection: such figures would be of no use.
     """
@@ -111,20 +112,20 @@ def measure(
         when=datetime.now(UTC).isoformat(timespec="seconds"), commit=commit(), machine=describe(folder), accounts=[]
     )
     chosen = set(only)
-    with _mail_folder(folder, result) as mail:
-        servers = _Servers(mail, result, say)
-        try:
-            for position, scenario in enumerate(scenarios):
-                names = [name for name in scenario.peers if name in PEERS and (not chosen or name in chosen)]
-                names = [name for name in names if scenario.load.connections <= PEERS[name].most_connections]
-                running = {name: peer for name in names if (peer := servers.get(name, scenario.users)) is not None}
-                if running:
-                    title = f"{scenario.name} ({position + 1}/{len(scenarios)})"
-                    result.scenarios.append(_play(scenario, running, servers, mail, partial(_say_of, say, title)))
-                later = {(name, other.users) for other in scenarios[position + 1 :] for name in other.peers}
-                servers.release({(name, scenario.users) for name in running} - later)
-        finally:
-            servers.close()
+    servers = _Servers(folder, result, say)
+    try:
+        for position, scenario in enumerate(scenarios):
+            names = [name for name in scenario.peers if not chosen or name in chosen]
+            names = [name for name in names if scenario.load.connections <= PEERS[name].most_connections]
+            running = {name: peer for name in names if (peer := servers.get(name, scenario.users)) is not None}
+            if running:
+                title = f"{scenario.name} ({position + 1}/{len(scenarios)})"
+                result.scenarios.append(_play(scenario, running, servers, folder, partial(_say_of, say, title)))
+                _split(scenario, running, servers, folder, result)
+            later = {(name, other.users) for other in scenarios[position + 1 :] for name in other.peers}
+            servers.release({(name, scenario.users) for name in running} - later)
+    finally:
+        servers.close()
     _judge(result)
     return result
 
@@ -148,6 +149,20 @@ def _play(
     return Measured(
         scenario.name, scenario.curve, scenario.x, load, {name: Side(tuple(r)) for name, r in rounds.items()}
     )
+
+
+def _split(
+    scenario: Scenario, running: dict[str, RunningPeer], servers: _Servers, folder: Path, result: Result
+) -> None:
+    """Look closer at those of whom the scenario wants to know."""
+    if scenario.split and (why := split.missing()):
+        result.skipped["where the CPU goes"] = why
+        return
+    for name in scenario.split:
+        if name in running:
+            recipients = servers.recipients(scenario.users)
+            result.splits[name], sent = split.split(running[name], scenario.load, recipients, folder)
+            servers.count((name, scenario.users), sent * scenario.load.recipients_each)
 
 
 def _take(running: RunningPeer, scenario: Scenario, recipients: Path, folder: Path) -> Round:
@@ -184,17 +199,19 @@ def _take(running: RunningPeer, scenario: Scenario, recipients: Path, folder: Pa
 
 
 @contextmanager
-def _mail_folder(folder: Path, result: Result) -> Iterator[Path]:
+def mail_folder(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A new folder below this one, and what is to be said of it. It goes away at the end, which may take a minute."""
     marker = folder / "deleted-mail"
+    warnings = []
     if marker.exists() and (age := time.time() - marker.stat().st_mtime) < _SHUNNED_S:
-        result.warnings.append(
+        warnings.append(
             f"the mail of a run before was deleted {age / 60:.0f} minutes ago; ext4 avoids such inodes for a while, "
             "and files cost more: measure again in ten minutes"
         )
     with tempfile.TemporaryDirectory(prefix="mail-", dir=folder) as name:
         path = Path(name)
         path.chmod(0o755)  # servers that run as other users have to pass
-        yield path
+        yield path, warnings
     marker.touch()
 
 

@@ -118,6 +118,8 @@ class Result:
     promises: dict[str, str] = field(default_factory=dict)
     starts_s: dict[str, float] = field(default_factory=dict)
     """To the first banner."""
+    splits: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Microseconds a message under the standard load, by peer and part."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Who was not measured, and why."""
     warnings: list[str] = field(default_factory=list)

@@ -46,6 +46,8 @@ class Scenario:
     curve: str = ""
     """Of which curve it is a point, and where on it:"""
     x: int = 0
+    split: tuple[str, ...] = ()
+    """Whose CPU is looked at closer."""
     users: int = MAILBOXES
     """In the directory. Those that get mail are the first thousand."""
 
@@ -128,7 +130,14 @@ def quick() -> list[Scenario]:
 def full() -> list[Scenario]:
     """Everything that the documentation shows: about a quarter of an hour."""
     return [
-        Scenario(name="standard", load=STANDARD, peers=(*_EVERYBODY, "floor linkat"), rounds=5, seconds=2.5),
+        Scenario(
+            name="standard",
+            load=STANDARD,
+            peers=(*_EVERYBODY, "floor linkat"),
+            rounds=5,
+            seconds=2.5,
+            split=("fastsmtp", "fastsmtp plugins"),
+        ),
         Scenario(
             name="pipelined",
             load=replace(STANDARD, pipelining=True),

@@ -8,9 +8,10 @@ from rich.table import Table
 
 from bench.load.messages import Weighted
 from bench.results import Measured, Result, Side, Spread
+from bench.split import PARTS
 from bench.targets import Verdict, verdicts
 
-__all__ = ["print_result", "title"]
+__all__ = ["octets_text", "print_result", "title", "version_text"]
 
 _FLOOR: Final = "floor"
 _MARKS: Final = {True: "[green]met[/]", False: "[red]missed[/]", None: "-"}
@@ -28,6 +29,8 @@ def print_result(console: Console, result: Result) -> None:
             console.print(_scenario_table(scenario, result))
     for curve in dict.fromkeys(scenario.curve for scenario in result.scenarios if scenario.curve):
         console.print(_curve_table(result.curve(curve)))
+    if result.splits:
+        console.print(_split_table(result))
     console.print(_targets_table(verdicts(result)))
     console.print("What a 250 stands for:")
     for name, promise in result.promises.items():
@@ -92,7 +95,7 @@ def _scenario_table(scenario: Measured, result: Result) -> Table:
     floor = scenario.sides.get(_FLOOR)
     for name, side in scenario.sides.items():
         table.add_row(
-            f"{name} {_version(result, name)}",
+            f"{name} {version_text(result, name)}",
             _spread(side.rate),
             f"{side.stored_rate.median:,.0f}" if "nothing" not in result.promises[name] else "-",
             _spread(side.cpu_us),
@@ -104,10 +107,10 @@ def _scenario_table(scenario: Measured, result: Result) -> Table:
     return table
 
 
-def _version(result: Result, name: str) -> str:
+def version_text(result: Result, name: str) -> str:
     """As a reader wants it: ours is the commit above."""
     version = result.versions[name]
-    return "" if version == "-" or "(" in version else version
+    return "" if version == "-" or name.startswith("fastsmtp") else version.split()[0]
 
 
 def _curve_table(points: list[Measured]) -> Table:
@@ -131,6 +134,16 @@ def _cells(sides: Iterable[Side | None]) -> list[str]:
     for side in sides:
         cells += ["-", "-"] if side is None else [f"{side.stored_rate.median:,.0f}", f"{side.cpu_us.median:,.0f}"]
     return cells
+
+
+def _split_table(result: Result) -> Table:
+    table = Table(title="where the CPU goes, us a message", title_justify="left", title_style="bold")
+    table.add_column("")
+    for part in PARTS:
+        table.add_column(part, justify="right")
+    for name, split in result.splits.items():
+        table.add_row(name, *(f"{split.get(part, 0):.1f}" for part in PARTS))
+    return table
 
 
 def _targets_table(found: list[Verdict]) -> Table:
