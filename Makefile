@@ -46,10 +46,10 @@ docs: $(BUILT)  ## Write the generated parts of docs/
 	$(RUN) -m fastsmtp.config.document > docs/configuration.md
 	$(RUN) -m fastsmtp.server.document > docs/metrics.md
 
-bench: $(BUILT)  ## Beside what the kernel takes and every peer that is installed: some minutes
+bench: $(VENV)/.bench  ## Beside what the kernel takes and every peer that is installed: some minutes
 	$(RUN) -m bench run quick
 
-bench-full: $(BUILT)  ## All that docs/benchmarks.md shows: a quarter of an hour
+bench-full: $(VENV)/.bench  ## All that docs/benchmarks.md shows: a quarter of an hour
 	$(RUN) -m bench run full
 
 bench-tls: $(BUILT)  ## What handshakes and messages in TLS cost
@@ -66,6 +66,11 @@ bench-micro: $(BUILT)  ## The parser, replies, the cache, plugins and the sessio
 
 bench-peers: $(BUILT)  ## Who can be measured here, and what the others need
 	$(RUN) -m bench peers
+
+# Pictures and a look at where the CPU goes; without them there are tables.
+$(VENV)/.bench: $(BUILT)
+	-@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt matplotlib py-spy
+	@touch $@
 
 clean:  ## Remove what was built (not ./var)
 	rm -rf $(VENV) build dist *.egg-info fastsmtp/_*.c fastsmtp/_*.so
