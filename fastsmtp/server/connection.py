@@ -151,6 +151,11 @@ class ConnectionProtocol(asyncio.Protocol):
         if self._pending is not None and self._asked_stage is _ON_CONNECT:
             self._talks_early()
 
+    def _settle(self) -> None:
+        """Input that waits is in the load no more."""
+        self._service.options.load.octets -= self._held
+        self._held = 0
+
     def _release_input(self) -> None:
         if self._flow.can_write and not self._gone and not self._session.closing:
             self._flow.release_input(self._session.pending_input)
@@ -180,7 +185,9 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._flow.can_write = True
-        if self._pending is None:
+        if self._is_paused:
+            self._shared.turns.wait(self._go_on)
+        elif self._pending is None:
             self._run()
 
     # --- what Deadlines and the server call --------------------------------------------------------------------------
@@ -208,7 +215,9 @@ class ConnectionProtocol(asyncio.Protocol):
 
     @property
     def held_octets(self) -> int:
-        """Octets in memory of a message that is arriving, and that can be shed."""
+        """Octets in memory that `shed` lets go: of a message that is arriving, or the input of who does not read."""
+        if not self._flow.can_write:
+            return self._held
         return 0 if self._pending is not None else self._session.reception.message.held
 
     @property
@@ -217,10 +226,16 @@ class ConnectionProtocol(asyncio.Protocol):
         transaction = self._session.transaction
         return transaction.begun_ns if transaction is not None else 0
 
-    def shed_message(self) -> None:
-        """Refuse, at its end, the message that is arriving, and hold no more of it."""
-        if self.held_octets:
+    def shed(self) -> None:
+        """Hold no more: refuse, at its end, the message that is arriving, or close on who does not read."""
+        if not self.held_octets:
+            return
+        if self._flow.can_write:
             self._session.shed_message()
+        else:
+            self._settle()
+            self._count_limit(READING_TIME)
+            self.abort()
 
     def drain(self) -> None:
         """Finish the message that is arriving, if there is one, then say 421 and close."""
@@ -289,8 +304,7 @@ class ConnectionProtocol(asyncio.Protocol):
         """Let the session go on as far as it can, then write what it said in one go."""
         self._is_paused = False
         if self._held:
-            self._service.options.load.octets -= self._held
-            self._held = 0
+            self._settle()
         try:
             waiting = self._advance()
         except Exception:  # noqa: BLE001 - see below
@@ -304,7 +318,7 @@ class ConnectionProtocol(asyncio.Protocol):
             self._advance()
         self._write(waiting=waiting)
         if self._is_paused:
-            self._shared.loop.call_soon(self._go_on)
+            self._shared.turns.wait(self._go_on)
         if not self._flow.is_reading and not waiting:
             self._release_input()
         if self._gone and not waiting:

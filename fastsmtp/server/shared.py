@@ -10,6 +10,7 @@ from fastsmtp.ports import Clock
 from fastsmtp.server.admission import Admission
 from fastsmtp.server.deadlines import Expires
 from fastsmtp.server.pace import COMMAND_TIME, CONNECTION_TIME, DATA_RATE, IDLE_TIME
+from fastsmtp.server.turns import Turns
 from fastsmtp.smtp.counters import ReplyCounter, limit_cells
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.transaction import TRANSACTION_OUTCOMES
@@ -39,7 +40,7 @@ class OpenConnection(Expires, Protocol):
 
     @property
     def held_octets(self) -> int:
-        """Octets in memory of a message that is arriving, and that can be shed."""
+        """Octets in memory that `shed` lets go: of a message that is arriving, or the input of who does not read."""
         ...
 
     @property
@@ -47,8 +48,8 @@ class OpenConnection(Expires, Protocol):
         """When its transaction began, on the monotonic clock."""
         ...
 
-    def shed_message(self) -> None:
-        """Refuse, at its end, the message that is arriving, and hold no more of it."""
+    def shed(self) -> None:
+        """Hold no more: refuse, at its end, the message that is arriving, or close on who does not read."""
         ...
 
 
@@ -102,6 +103,10 @@ class Shared:
     draining: bool = False
     open: set[OpenConnection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
+    turns: Turns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.loop, self.clock)
 
     def now_s(self) -> int:
         """The time of the table of clients."""

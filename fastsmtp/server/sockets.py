@@ -18,6 +18,7 @@ from fastsmtp.errors import StartError
 
 __all__ = ["NO_CHANGE", "BoundSocket", "Owner", "bind", "set_owner_and_mode"]
 
+_SEND_BYTES: Final = 65_536
 _PROBE_S: Final = 1.0
 
 _PATIENCE_S: Final = 1.0
@@ -89,6 +90,8 @@ def _bind_tcp(address: ListenAddress, *, may_share: bool = True) -> BoundSocket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, may_share)
+        # What is accepted inherits it. Replies are small; who does not read them shall not have 4 MiB of the kernel.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 has its own socket
         bound.setblocking(False)

@@ -107,7 +107,7 @@ class LoadWatch:
         self._admission.refusals.tell(now_s)
 
     def _relieve(self) -> None:
-        """End the messages that have held most memory for the longest time, until there is room for others."""
+        """End those that have held most memory for the longest time, until there is room for others."""
         load, now_ns = self._load, self._shared.clock.monotonic_ns()
         most = load.limit * _MEMORY_SHARE
         holding = [connection for connection in self._shared.open if connection.held_octets]
@@ -116,7 +116,7 @@ class LoadWatch:
         for connection in holding:
             if load.octets <= most:
                 break
-            connection.shed_message()
+            connection.shed()
             ended += 1
         self._cells[self._shed] += ended
         _log.warning("no memory for more messages", extra={"ended": ended, "held_bytes": load.octets})

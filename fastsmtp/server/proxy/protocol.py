@@ -125,7 +125,7 @@ class ProxyProtocol(asyncio.Protocol):
         self.deadline = NEVER
         self._transport.abort()
 
-    def shed_message(self) -> None:
+    def shed(self) -> None:
         """There is none."""
 
     # --- ends --------------------------------------------------------------------------------------------------------

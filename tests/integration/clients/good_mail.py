@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from integration.server import DEADLINE_S, ServerProcess
+from integration.server import DEADLINE_S, ServerProcess, wait_until
 
 CONNECTIONS: Final = 4
 MESSAGE: Final = b"Subject: good mail\r\n\r\n" + b"The quick brown fox jumps over the lazy dog.\r\n" * 80 + b".\r\n"
@@ -27,16 +27,18 @@ PAUSE_S: Final = 0.02
 
 
 class GoodMail:
-    """Sends from `source` as long as it is open; `summary` is there afterwards."""
+    """Sends as long as it is open, so many messages on each connection; `summary` is there afterwards."""
 
-    def __init__(self, server: ServerProcess, source: str = "127.0.0.1") -> None:
+    def __init__(self, server: ServerProcess, on_each: int = 100) -> None:
         self._server = server
-        self._command = [sys.executable, __file__, server.host, str(server.port), source]
+        self._command = [sys.executable, __file__, server.host, str(server.port), str(on_each)]
         self.summary: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        before = self._stored()
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        wait_until(lambda: self._stored() >= before + CONNECTIONS, "the first good messages")
         return self
 
     def __exit__(
@@ -56,12 +58,12 @@ class GoodMail:
         return self._server.metric("fastsmtp_transactions_total", outcome="stored")
 
 
-async def _send(host: str, port: int, source: str, end: asyncio.Event, summary: dict[str, Any]) -> None:
-    """One connection after the other, a hundred messages each."""
+async def _send(host: str, port: int, on_each: int, end: asyncio.Event, summary: dict[str, Any]) -> None:
+    """One connection after the other."""
     while not end.is_set():
-        reader, writer = await asyncio.open_connection(host, port, local_addr=(source, 0))
+        reader, writer = await asyncio.open_connection(host, port)
         try:
-            if not await _transact(reader, writer, end, summary):
+            if not await _transact(reader, writer, on_each, end, summary):
                 await asyncio.sleep(10 * PAUSE_S)
         except ConnectionError:
             summary["lost"] += 1
@@ -69,7 +71,11 @@ async def _send(host: str, port: int, source: str, end: asyncio.Event, summary: 
 
 
 async def _transact(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, end: asyncio.Event, summary: dict[str, Any]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    on_each: int,
+    end: asyncio.Event,
+    summary: dict[str, Any],
 ) -> bool:
     """Whether all went well; what did not is in the summary."""
 
@@ -87,7 +93,7 @@ async def _transact(
     writer.write(b"EHLO good.example\r\n")
     if not await expect(b"250"):
         return False
-    for _ in range(100):
+    for _ in range(on_each):
         begun = time.monotonic()
         for command, code in (
             (b"MAIL FROM:<ann@example.org>\r\n", b"250"),
@@ -107,10 +113,10 @@ async def _transact(
     return True
 
 
-async def _main(host: str, port: int, source: str) -> None:
+async def _main(host: str, port: int, on_each: int) -> None:
     summary: dict[str, Any] = {"stored": 0, "lost": 0, "worst_s": 0.0, "refusals": {}}
     end = asyncio.Event()
-    senders = [asyncio.create_task(_send(host, port, source, end, summary)) for _ in range(CONNECTIONS)]
+    senders = [asyncio.create_task(_send(host, port, on_each, end, summary)) for _ in range(CONNECTIONS)]
     await asyncio.to_thread(sys.stdin.read)
     end.set()
     await asyncio.gather(*senders)
@@ -118,4 +124,4 @@ async def _main(host: str, port: int, source: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

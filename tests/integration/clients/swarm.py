@@ -21,16 +21,21 @@ def total(lines: Mapping[str, int], beginning: str) -> int:
 
 
 class Swarm:
-    """`count` connections from `source` (any of 127.0.0.0/8 will do) that have heard what they were greeted with."""
+    """`count` connections from `source` (any of 127.0.0.0/8 will do) that have heard what they were greeted with.
 
-    def __init__(self, server: ServerProcess, count: int, source: str = "127.0.0.1") -> None:
+    `receive_bytes` is about how much of what the server says the kernel keeps for each that does not read.
+    """
+
+    def __init__(
+        self, server: ServerProcess, count: int, source: str = "127.0.0.1", *, receive_bytes: int | None = None
+    ) -> None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.sockets: list[socket.socket] = []
         self.greetings: Counter[str] = Counter()
         try:
             for first in range(0, count, _TOGETHER):
-                fresh = [self._connect(server, source) for _ in range(min(_TOGETHER, count - first))]
+                fresh = [self._connect(server, source, receive_bytes) for _ in range(min(_TOGETHER, count - first))]
                 self.sockets += fresh
                 self.greetings.update(self._line(one) for one in fresh)
         except BaseException:
@@ -40,8 +45,14 @@ class Swarm:
             one.setblocking(False)
 
     @staticmethod
-    def _connect(server: ServerProcess, source: str) -> socket.socket:
-        return socket.create_connection((server.host, server.port), DEADLINE_S, (source, 0))
+    def _connect(server: ServerProcess, source: str, receive_bytes: int | None) -> socket.socket:
+        one = socket.socket()
+        if receive_bytes is not None:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        one.settimeout(DEADLINE_S)
+        one.bind((source, 0))
+        one.connect((server.host, server.port))
+        return one
 
     @staticmethod
     def _line(one: socket.socket) -> str:

@@ -105,6 +105,7 @@ def test_a_flood_waits_for_a_client_that_does_not_read(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
             assert len(transport.writes) == 2
             protocol.resume_writing()
+            await asyncio.sleep(0)
             assert transport.writes[-1].count(b"\r\n") == 72
             protocol.data_received(b"NOOP\r\n" * 200)
             protocol.connection_lost(None)
@@ -276,7 +277,7 @@ def test_a_message_that_arrives_can_be_shed_and_one_that_is_stored_cannot(tmp_pa
             assert arriving.begun_ns > 0
             assert idle.begun_ns == 0
             for protocol in (arriving, storing, idle):
-                protocol.shed_message()
+                protocol.shed()
             assert rig.load.octets == 4
             arriving.data_received(b"rest\r\n.\r\n")
             assert transport.writes[-1].startswith(b"452 4.3.1 ")
@@ -285,6 +286,23 @@ def test_a_message_that_arrives_can_be_shed_and_one_that_is_stored_cannot(tmp_pa
             assert rig.load.octets == 0
 
     asyncio.run(body())
+
+
+def test_in_need_of_memory_whoever_does_not_read_is_closed(tmp_path: Path) -> None:
+    def test(rig: Rig) -> None:
+        protocol, transport = rig.connect()
+        protocol.pause_writing()
+        assert protocol.held_octets == 0
+        protocol.data_received(b"NOOP\r\n" * 10)
+        assert protocol.held_octets == rig.load.octets == 60
+        protocol.shed()
+        assert transport.calls == ["abort"]
+        assert rig.load.octets == 0
+        assert rig.limits() == {"reading_time": 1}
+        protocol.connection_lost(None)
+        assert rig.load.octets == 0
+
+    with_rig(tmp_path, test)
 
 
 def test_who_had_mail_stored_is_known_at_the_door(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Holder:
     deadline: float = 0.0
     is_shed: bool = False
 
-    def shed_message(self) -> None:
+    def shed(self) -> None:
         self.load.octets -= self.held_octets
         self.held_octets = 0
         self.is_shed = True
