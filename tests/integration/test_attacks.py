@@ -47,6 +47,12 @@ def report(attack: str, **figures: object) -> None:
     print(f"\n{attack}: {shown}", end=" ", flush=True)  # noqa: T201 - the figures are what it is run for
 
 
+def worker(server: ServerProcess) -> int:
+    """The process that speaks with clients."""
+    [pid] = server.workers()
+    return pid
+
+
 class Memory:
     """By how much a server grows at most, and how much of that it keeps, from here to the end of the block."""
 
@@ -56,13 +62,13 @@ class Memory:
 
     def __enter__(self) -> Self:
         self._before = self._server.memory_bytes()
-        Path(f"/proc/{self._server.pid}/clear_refs").write_text("5")  # proc(5): begin to look for the peak anew
+        Path(f"/proc/{worker(self._server)}/clear_refs").write_text("5")  # proc(5): begin to look for the peak anew
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        status = Path(f"/proc/{self._server.pid}/status").read_text()
+        status = Path(f"/proc/{worker(self._server)}/status").read_text()
         peak = next(int(line.split()[1]) * KIB for line in status.splitlines() if line.startswith("VmHWM:"))
         self.peak = peak - self._before
         self.kept = self._server.memory_bytes() - self._before
@@ -150,7 +156,7 @@ def test_idle_connections(tmp_path: Path) -> None:
 
 def cpu_s(server: ServerProcess) -> float:
     """What the process has used, user and system."""
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{worker(server)}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

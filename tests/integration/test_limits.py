@@ -1,9 +1,13 @@
 """Who gets in, and for how long, over real sockets; every address of 127.0.0.0/8 is a client of its own."""
 
+import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 from integration.clients.swarm import Swarm
@@ -66,6 +70,55 @@ def test_the_reply_comes_at_once_and_is_the_last_word(server: ServerProcess) -> 
         with late, late.makefile("rb") as replies:
             assert replies.read().decode() == f"{ADDRESS}\r\n"
     assert server.descriptors() < 40
+
+
+WORKERS = 3
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[ServerProcess]:
+    limits = {"limits.connections": 40, "limits.connections_per_address": 8, "limits.connections_per_network": 0}
+    with running_server(tmp_path / "site", {**LIMITS, **limits, "listen.workers": WORKERS}) as server:
+        yield server
+
+
+def in_workers(server: ServerProcess) -> list[int]:
+    """How many connections each worker has: sockets with a peer are not those that listen."""
+    found = subprocess.run(["ss", "-Htnp", "state", "established"], capture_output=True, text=True, check=True).stdout
+    lines = [line for line in found.splitlines() if line.split()[2].endswith(f":{server.port}")]
+    return [sum(f"pid={pid}," in line for line in lines) for pid in server.workers()]
+
+
+def test_workers_count_together(many: ServerProcess) -> None:
+    """The kernel spreads connections over workers as it likes, and the limits are those of one server."""
+    with ExitStack() as held:
+        heard = Swarm(many, 0).greetings
+        for number in range(1, 5):
+            crowd = held.enter_context(Swarm(many, 12, f"127.4.1.{number}"))
+            assert crowd.greetings == {GREETING: 8, ADDRESS: 4}
+            heard += crowd.greetings
+        heard += held.enter_context(Swarm(many, 8, "127.4.1.5")).greetings
+        assert heard[GREETING] == 40 == many.metric("fastsmtp_connections")
+        one_more = held.enter_context(Swarm(many, 3, "127.5.1.1"))
+        assert one_more.greetings == {"421 4.3.2 Too many connections, come again later": 3}
+        assert many.metric("fastsmtp_limits_total", limit="connections_per_address") == 16
+        assert many.metric("fastsmtp_limits_total", limit="connections") == 3
+        if shutil.which("ss"):
+            assert sum(in_workers(many)) == 40
+            assert sum(count > 0 for count in in_workers(many)) > 1, "or this has shown nothing"
+
+
+def test_a_dead_worker_has_no_connections(many: ServerProcess) -> None:
+    with Swarm(many, 8, "127.6.1.1") as first:
+        assert first.greetings == {GREETING: 8}
+        dead = many.workers()
+        for pid in dead:
+            os.kill(pid, SIGKILL)
+        wait_until(lambda: not set(dead) & set(many.workers()), "they are dead")
+        wait_until(lambda: len(many.workers()) == WORKERS, "there are successors")
+        with Swarm(many, 8, "127.6.1.1") as again:
+            assert again.greetings == {GREETING: 8}
+            assert many.metric("fastsmtp_connections") == 8
 
 
 GREETER = """
