@@ -68,10 +68,11 @@ class ListenerEntry(Table):
         "smtp",
         '"lmtp" is for mail servers in front, such as Postfix: each recipient hears a reply of his own (RFC 2033).',
     )
-    tls: Literal["auto", "off", "starttls", "implicit"] = default(
+    tls: Literal["auto", "off", "starttls", "required", "implicit"] = default(
         "auto",
-        '"auto" is "starttls" where `[tls]` has a certificate, else "off"; "implicit" begins with the handshake, as on '
-        "port 465.",
+        '"auto" is "starttls" where `[tls]` has a certificate, else "off"; with "required" nothing else may come '
+        "before STARTTLS, which strangers on port 25 cannot be asked for (RFC 3207 section 4); "
+        '"implicit" begins with the handshake, as on port 465.',
     )
     auth: Annotated[bool | None, PlainValidator(_auth), Spelling('`"auto"`, or true or false')] = default(
         "auto", 'Whether AUTH is offered here; "auto" is what `[auth] enabled` says.'

@@ -57,7 +57,8 @@ def session_options(
         load=load or Load(Stats()),
         bare_newline=settings.smtp.bare_newline,
         asks=pipeline.asks,
-        starttls=settings.tls.is_on and entry.tls in ("auto", "starttls"),
+        starttls=settings.tls.is_on and entry.tls in ("auto", "starttls", "required"),
+        requires_tls=entry.tls == "required",
         auth=_auth_options(settings.auth) if settings.offers_auth(entry) else None,
     )
 

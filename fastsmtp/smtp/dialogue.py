@@ -15,7 +15,7 @@ from fastsmtp.smtp.reception import Reception
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.sasl import RESPONSE_LINE_BYTES, Exchange, encode_challenge
 from fastsmtp.smtp.transaction import REFUSALS_KEPT, Connection, Transaction, TransactionOutcome
-from fastsmtp.smtp.transitions import LMTP_TRANSITIONS, TRANSITIONS, State
+from fastsmtp.smtp.transitions import State, table_of
 
 __all__ = ["Dialogue", "Resumed", "Verb"]
 
@@ -37,7 +37,7 @@ class Dialogue:
     ) -> None:
         self.options = options
         self.connection = connection
-        self.transitions = TRANSITIONS if options.protocol == "smtp" else LMTP_TRANSITIONS
+        self.transitions = table_of(options.protocol, tls_first=options.requires_tls)
         self.state = _CONNECTED
         self.transaction: Transaction | None = None
         self.closing = False

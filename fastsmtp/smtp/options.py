@@ -49,8 +49,8 @@ class SessionOptions:
     `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
     before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
     is None, all of it stays in memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who
-    have none; `tls_extensions` are what those are offered who do. `auth` is None where nobody logs in. `xclient` lets
-    clients speak for others.
+    have none, `requires_tls` leaves them nothing else; `tls_extensions` are what those are offered who do. `auth` is
+    None where nobody logs in. `xclient` lets clients speak for others.
     """
 
     hostname: str
@@ -68,6 +68,7 @@ class SessionOptions:
     bare_newline: Literal["normalize", "reject"] = "normalize"
     asks: frozenset[Stage] = frozenset({Stage.RCPT, Stage.QUEUE})
     starttls: bool = False
+    requires_tls: bool = False
     auth: AuthOptions | None = None
     xclient: bool = False
     extensions: Mapping[str, str] = field(init=False)

@@ -138,6 +138,7 @@ HTTP_SPOKEN: Final = Reply(421, "4.7.0", "This is SMTP, not HTTP", closes=True)
 HELLO_FIRST: Final = Reply(503, "5.5.1", "Say HELO or EHLO first")
 LHLO_FIRST: Final = Reply(503, "5.5.1", "Say LHLO first")
 MAIL_FIRST: Final = Reply(503, "5.5.1", "Need MAIL first")
+TLS_FIRST: Final = Reply(530, "5.7.0", "Say STARTTLS first")  # RFC 3207 section 4
 TLS_ON_ALREADY: Final = Reply(503, "5.5.1", "TLS is on already")
 NESTED_MAIL: Final = Reply(503, "5.5.1", "A mail transaction is open already")
 CHUNKS_UNDER_WAY: Final = Reply(503, "5.5.1", "A message is coming in chunks: go on with BDAT, or give it up with RSET")

@@ -5,7 +5,7 @@ from typing import Final
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.dialogue import Dialogue
 from fastsmtp.smtp.effects import Answer, StartTls
-from fastsmtp.smtp.transitions import State
+from fastsmtp.smtp.transitions import State, table_of
 
 __all__ = ["forget", "starttls"]
 
@@ -42,3 +42,4 @@ def forget(dialogue: Dialogue) -> None:
     connection.naughty, connection.naughty_by = dialogue.naughty_at_door
     dialogue.state = _CONNECTED
     dialogue.extensions = dialogue.options.tls_extensions
+    dialogue.transitions = table_of(dialogue.options.protocol)

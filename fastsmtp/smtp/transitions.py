@@ -10,7 +10,7 @@ they are dropped, and so is the message that they are a part of. Further chunks 
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from fastsmtp.enums import quick
 from fastsmtp.smtp.replies import (
@@ -24,10 +24,11 @@ from fastsmtp.smtp.replies import (
     NO_RECIPIENT_YET,
     NO_VALID_RECIPIENTS,
     NOT_OFFERED,
+    TLS_FIRST,
     Reply,
 )
 
-__all__ = ["LMTP_TRANSITIONS", "TRANSITIONS", "Dropped", "State", "Target", "mermaid"]
+__all__ = ["LMTP_TRANSITIONS", "TRANSITIONS", "Dropped", "State", "Target", "mermaid", "table_of"]
 
 
 @quick
@@ -173,6 +174,29 @@ def _lmtp_row(row: Mapping[bytes, Target]) -> Mapping[bytes, Target]:
 LMTP_TRANSITIONS: Final[Mapping[State, Mapping[bytes, Target]]] = MappingProxyType(
     {state: _lmtp_row(row) for state, row in TRANSITIONS.items()}
 )
+
+
+_IN_THE_OPEN: Final = (b"NOOP", b"EHLO", b"LHLO", b"STARTTLS", b"QUIT")
+"""What may be said in plain text where TLS is required (RFC 3207 section 4)."""
+
+
+def _tls_first_row(state: State, row: Mapping[bytes, Target]) -> Mapping[bytes, Target]:
+    kept = {verb: target for verb, target in row.items() if verb in _IN_THE_OPEN or verb in _HTTP}
+    refused = dict.fromkeys(row, TLS_FIRST)
+    return MappingProxyType({**refused, b"BDAT": Dropped(TLS_FIRST, state), **kept})
+
+
+_TLS_FIRST_TABLES: Final = {
+    protocol: MappingProxyType({state: _tls_first_row(state, row) for state, row in table.items()})
+    for protocol, table in (("smtp", TRANSITIONS), ("lmtp", LMTP_TRANSITIONS))
+}
+
+
+def table_of(protocol: Literal["smtp", "lmtp"], *, tls_first: bool = False) -> Mapping[State, Mapping[bytes, Target]]:
+    """The table of a session; with `tls_first`, that of one that must be encrypted and is not yet."""
+    if tls_first:
+        return _TLS_FIRST_TABLES[protocol]
+    return TRANSITIONS if protocol == "smtp" else LMTP_TRANSITIONS
 
 
 def mermaid() -> str:

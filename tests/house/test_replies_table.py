@@ -15,6 +15,7 @@ every_reply = pytest.mark.parametrize("reply", TABLE.values(), ids=TABLE.keys())
 
 # RFC 5321 section 4.2.3
 CODES = {220, 221, 250, 252, 354, 421, 450, 451, 452, 500, 501, 502, 503, 550, 552, 553, 554}
+CODES |= {530}  # RFC 3207 section 4
 CODES |= {235, 454, 504, 535, 538}  # RFC 4954 sections 4 and 6
 
 

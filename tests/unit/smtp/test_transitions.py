@@ -8,9 +8,9 @@ from driver import MESSAGE, Driver
 
 from fastsmtp.smtp.mechanisms import mechanisms
 from fastsmtp.smtp.options import AuthOptions
-from fastsmtp.smtp.replies import MAIL_FIRST, Reply
+from fastsmtp.smtp.replies import MAIL_FIRST, TLS_FIRST, Reply
 from fastsmtp.smtp.tls import TlsFacts
-from fastsmtp.smtp.transitions import LMTP_TRANSITIONS, TRANSITIONS, Dropped, State, mermaid
+from fastsmtp.smtp.transitions import LMTP_TRANSITIONS, TRANSITIONS, Dropped, State, mermaid, table_of
 
 WAYS = {
     State.CONNECTED: [],
@@ -129,3 +129,29 @@ def test_mermaid() -> None:
     assert "    chunks --> message: BDAT" in lines
     assert "    sender --> refused: BDAT refused" in lines
     assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_where_tls_is_required_little_may_be_said_before(protocol: Literal["smtp", "lmtp"]) -> None:
+    hello = b"EHLO" if protocol == "smtp" else b"LHLO"
+    for state, row in table_of(protocol, tls_first=True).items():
+        usual = table_of(protocol)[state]
+        assert row.keys() == usual.keys()
+        for verb in (b"NOOP", hello, b"STARTTLS", b"QUIT", b"GET"):
+            assert row[verb] == usual[verb]
+        for verb in (b"MAIL", b"RCPT", b"DATA", b"RSET", b"VRFY", b"HELP", b"AUTH"):
+            assert row[verb] == TLS_FIRST
+        assert row[b"BDAT"] == Dropped(TLS_FIRST, state)
+
+
+def test_with_tls_everything_may_be_said() -> None:
+    driver = Driver(starttls=True, requires_tls=True).greet()
+    assert driver.say("MAIL FROM:<ann@example.org>", "BDAT 6\r\nQUIT", "NOOP").split("\r\n") == [
+        "530 5.7.0 Say STARTTLS first",
+        "530 5.7.0 Say STARTTLS first",
+        "250 2.0.0 OK",
+    ]
+    driver.say("STARTTLS")
+    driver.session.secured(TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256))
+    driver.say("EHLO client.example")
+    assert driver.say("MAIL FROM:<ann@example.org>").startswith("250 ")
