@@ -17,8 +17,9 @@ run: $(BUILT)  ## Build, make a demo site under ./var, serve it on 127.0.0.1:252
 test: $(BUILT)  ## Everything that guards main: lint, types and all tests
 	$(RUN) -m pytest
 
-test-long: $(BUILT)  ## Kills and power cuts by the hundred: minutes
-	KILL_ROUNDS=100 POWERCUT_STATES=10000 $(RUN) -m pytest tests/integration/test_kill.py tests/integration/test_powercut.py
+test-long: $(BUILT)  ## Kills, power cuts and reloads by the hundred: minutes
+	KILL_ROUNDS=100 POWERCUT_STATES=10000 RELOADS=200 $(RUN) -m pytest tests/integration/test_kill.py \
+		tests/integration/test_powercut.py tests/integration/test_processes.py
 
 test-attacks: $(BUILT)  ## Attacks in full, with good mail beside them: the figures of docs/attacks.md
 	ATTACKS=full $(RUN) -m pytest -s tests/integration/test_attacks.py

@@ -1,7 +1,7 @@
 """Counters and histograms as plain integers in one flat block: the hot path adds, the collector reads.
 
 A cell is an index into `Stats.cells`; whoever counts asks for its cells once, when it is built, and then only says
-`cells[i] += 1`. A block of cells is an array, or memory that the supervisor reads too (`server.block`).
+`cells[i] += 1`. A block of cells is an array, or memory that the supervisor reads too (`server.processes.block`).
 Values are integers: durations are counted in nanoseconds and leave as seconds at the scrape.
 """
 

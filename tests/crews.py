@@ -11,10 +11,10 @@ from workers import addresses
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.keeper import JournalKeeper
 from fastsmtp.server.clients import ClientMemory
-from fastsmtp.server.crew import Crew, Generation, Inheritance
-from fastsmtp.server.doors import make_doors
-from fastsmtp.server.seats import Seats
-from fastsmtp.server.tally import Tally
+from fastsmtp.server.processes.crew import Crew, Generation, Inheritance
+from fastsmtp.server.processes.doors import make_doors
+from fastsmtp.server.processes.seats import Seats
+from fastsmtp.server.processes.tally import Tally
 
 __all__ = ["DEADLINE_S", "Stage", "descriptors", "name_of", "play", "plugin", "send", "wait_until"]
 

@@ -10,7 +10,7 @@ from fastsmtp.config.places import ListenAddress
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.log import LineLog
 from fastsmtp.server.clients import ClientMemory, client_table
-from fastsmtp.server.doors import Doors, make_doors
+from fastsmtp.server.processes.doors import Doors, make_doors
 from fastsmtp.server.server import Server
 from fastsmtp.stats import Stats
 

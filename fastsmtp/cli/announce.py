@@ -10,7 +10,7 @@ from fastsmtp.config.model import Settings
 from fastsmtp.config.places import ListenAddress
 
 if TYPE_CHECKING:
-    from fastsmtp.server.running import RunningListener, RunningServer
+    from fastsmtp.server.processes.running import RunningListener, RunningServer
 
 __all__ = ["announce", "announce_demo", "how_to_send"]
 

@@ -21,7 +21,7 @@ def serve(context: click.Context, config: Path | None, dev: bool) -> None:
     from fastsmtp.cli.site import DEMO_FOLDER, demo_site
     from fastsmtp.config.load import find_file, load
     from fastsmtp.errors import ConfigurationError
-    from fastsmtp.server.run import run
+    from fastsmtp.server.processes.run import run
 
     path = (demo_site(DEMO_FOLDER) if dev else find_file(config)).absolute()
     settings = load(path)

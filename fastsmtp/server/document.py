@@ -8,8 +8,8 @@ from fastsmtp.config.log import LogSettings
 from fastsmtp.config.model import Settings
 from fastsmtp.log import open_log
 from fastsmtp.server.clients import ClientMemory, client_table
+from fastsmtp.server.processes.supervisor_stats import SupervisorStats
 from fastsmtp.server.server import Server
-from fastsmtp.server.supervisor_stats import SupervisorStats
 from fastsmtp.smtp.sasl import MECHANISMS
 from fastsmtp.stats import Family, Stats
 

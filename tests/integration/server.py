@@ -236,16 +236,24 @@ def serve_command(configuration: Path) -> list[str]:
 
 
 @contextmanager
-def serve(configuration: Path, environment: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
+def serve(
+    configuration: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    starter: Sequence[str] = (),
+    descriptors: Sequence[int] = (),
+) -> Iterator[ServerProcess]:
     """Start a server in a site that is there, and stop it at the end with SIGTERM, which must give exit code 0.
 
     A test may end it earlier. What an earlier server of the site printed is gone. It inherits our environment unless
-    it is given one.
+    it is given one, and these descriptors. `starter` is a command that runs the one that is behind it.
     """
     folder = configuration.parent
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        command = serve_command(configuration)
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
+        command = [*starter, *serve_command(configuration)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment, pass_fds=descriptors
+        )
     server = ServerProcess(folder, process, [], None)
     try:
         wait_until(lambda: process.poll() is not None or bool(_started(server)), "the server starts")

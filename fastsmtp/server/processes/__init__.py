@@ -1,0 +1,1 @@
+"""The processes of a server: a supervisor that holds what stays, and workers that come and go."""
