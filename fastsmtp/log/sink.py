@@ -30,4 +30,4 @@ class Sink(Protocol):
 
 def priority(line: Mapping[str, Any]) -> int:
     """How grave it is; transactions have no level."""
-    return PRIORITIES.get(line.get("level", "info"), PRIORITIES["info"])
+    return PRIORITIES.get(str(line.get("level")), PRIORITIES["info"])

@@ -18,21 +18,23 @@ from integration.clients.raw import RawClient
 from integration.server import DEADLINE_S, make_site, serve_command, wait_until
 
 LISTENER: Final = '[[listener]]\nname = "local"\naddress = "unix:smtp.sock"\n'
-SENDER: Final = b"<ann@example.org>"
+PROCESSES: Final = 3
+"""Two workers and their supervisor; each says once that it is in trouble."""
 
 
 @contextmanager
 def server(
     folder: Path, settings: Mapping[str, object], stdout: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server that listens on `folder`/smtp.sock; at the end it stops with exit code 0."""
-    configuration = make_site(folder, {"listen.smtp": [], **settings}, ["alice@example.test"], LISTENER)
+    """A server of two workers that listens on `folder`/smtp.sock; at the end it stops with exit code 0."""
+    settings = {"listen.smtp": [], "listen.workers": 2, **settings}
+    configuration = make_site(folder, settings, ["alice@example.test"], LISTENER)
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
             serve_command(configuration), stdin=subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=errors
         )
     try:
-        wait_until(lambda: process.poll() is not None or (folder / "smtp.sock").exists(), "the server starts")
+        wait_until(lambda: process.poll() is not None or is_listening(folder), "the server starts")
         assert process.poll() is None, (folder / "stderr").read_text()
         yield process
         process.send_signal(SIGTERM)
@@ -40,6 +42,11 @@ def server(
     finally:
         process.kill()
         process.wait()
+
+
+def is_listening(folder: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(folder / "smtp.sock")) == 0
 
 
 def connect(folder: Path) -> socket.socket:
@@ -188,7 +195,7 @@ def test_a_reader_that_is_gone_does_not_stop_the_mail(tmp_path: Path) -> None:
         deliver(tmp_path, 20)
         wait_until(lambda: "log lines are being lost: Broken pipe" in (tmp_path / "stderr").read_text())
         deliver(tmp_path, 20)
-    assert (tmp_path / "stderr").read_text().count("log lines are being lost") == 1
+    assert (tmp_path / "stderr").read_text().count("log lines are being lost") <= PROCESSES
 
 
 def test_a_full_disk_does_not_stop_the_mail(tmp_path: Path) -> None:
@@ -196,7 +203,7 @@ def test_a_full_disk_does_not_stop_the_mail(tmp_path: Path) -> None:
     with server(tmp_path, {"log.destination": "mx.log"}):
         deliver(tmp_path, 20)
         wait_until(lambda: "log lines are being lost: No space left" in (tmp_path / "stderr").read_text())
-    assert (tmp_path / "stderr").read_text().count("log lines are being lost") == 1
+    assert (tmp_path / "stderr").read_text().count("log lines are being lost") <= PROCESSES
 
 
 EVIL: Final = (

@@ -86,7 +86,9 @@ values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(max_size=20) | st.sampled_from(["time", "event", "id"]), values), st.integers(500, 2000))
+@given(
+    st.dictionaries(st.text(max_size=20) | st.sampled_from(["time", "event", "id"]), values), st.integers(1000, 3000)
+)
 def test_no_line_is_longer_than_asked_for(line: dict[str, Any], limit: int) -> None:
     encoded = encode_line(line, limit)
     assert len(encoded) <= limit
