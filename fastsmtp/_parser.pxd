@@ -26,6 +26,8 @@ cdef class Parser:
     cdef bint _keep
     cdef Py_ssize_t _header_bytes
     cdef DataState _data
+    cdef bint _is_header_cut
+    cdef long long _commands_left  # -1: as many as they like
     cdef long long _chunk_left
     cdef bint _is_last
     cdef bint _is_dropping
@@ -35,6 +37,7 @@ cdef class Parser:
     cdef readonly long long message_limit
 
     cdef object _fault(self, object fault, Py_ssize_t used)
+    cdef bint _is_one_too_many(self)
     cdef bint _skip_line(self)
     cdef void _start(self, bint has_dots)
     cdef object _next_of_chunk(self)
@@ -45,6 +48,7 @@ cdef class Parser:
     cpdef void feed(self, bytes data)
     cpdef Py_ssize_t discard_input(self)
     cpdef object next_command(self)
+    cpdef void permit_commands(self, long long count)
     cpdef void expect_response(self, Py_ssize_t line_bytes)
     cpdef void forget_used(self)
     cpdef void start_data(self)

@@ -27,6 +27,7 @@ class LineFault(enum.Enum):
     BARE_LF = "bare LF"
     BAD_BYTES = "control characters"
     CHUNK_LOST = "a BDAT that cannot be read"
+    TOO_MANY = "more commands than were permitted"
 
 
 class DataEnd(enum.Enum):
@@ -43,6 +44,7 @@ cdef object FAULT_TOO_LONG = LineFault.TOO_LONG
 cdef object FAULT_BARE_LF = LineFault.BARE_LF
 cdef object FAULT_BAD_BYTES = LineFault.BAD_BYTES
 cdef object FAULT_CHUNK_LOST = LineFault.CHUNK_LOST
+cdef object FAULT_TOO_MANY = LineFault.TOO_MANY
 cdef object DATA_ENDED = DataEnd.END
 cdef object CHUNK_ENDED = DataEnd.CHUNK
 cdef object CHUNK_DROPPED = DataEnd.DROPPED
@@ -54,6 +56,10 @@ cdef enum:
     TAB = 9
     DOT = 46
     DEL = 127
+
+cdef enum:
+    # A chunk of so many octets is not counted as a command: some send a message in chunks of 8 KiB. Smaller ones are.
+    FREE_CHUNK = 1024
 
 cdef enum Stored:
     EMPTY
@@ -79,6 +85,7 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
         self.message_limit = message_limit
         self.header_limit = header_limit
         self._buffer = b""
+        self._commands_left = -1
         self.start_data()
 
     @property
@@ -95,6 +102,11 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
     def header_complete(self):
         """Whether every piece up to now is header, its empty line included, and the next one will be body."""
         return not self._data.in_header
+
+    @property
+    def header_cut(self):
+        """Whether the header was longer than `header_limit`, and the rest of it counts as body."""
+        return bool(self._is_header_cut)
 
     @property
     def size(self):
@@ -154,7 +166,20 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
         if self._response_bytes:
             self._response_bytes = 0
             return PyBytes_FromStringAndSize(line, end - 1)
-        return _split_command(line, end - 1)
+        return FAULT_TOO_MANY if self._is_one_too_many() else _split_command(line, end - 1)
+
+    cpdef void permit_commands(self, long long count):
+        """So many commands may come from here on: the one behind them is a fault. 0: no limit, as at first.
+
+        Responses are not counted, and chunks only when they are very small.
+        """
+        self._commands_left = count or -1
+
+    cdef bint _is_one_too_many(self):
+        if self._commands_left > 0:
+            self._commands_left -= 1
+            return False
+        return self._commands_left == 0
 
     cpdef void expect_response(self, Py_ssize_t line_bytes):
         """The next line is no command but a response in a dialogue of its own, of at most so many octets with its CRLF.
@@ -176,7 +201,11 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
         self._response_bytes = 0
         self._skipping_line = True
         self._skipped_cr = line[used - 1] == CR
-        return FAULT_CHUNK_LOST if is_command and _is_bdat(line, used) else fault
+        if not is_command:
+            return fault
+        if self._is_one_too_many():
+            return FAULT_TOO_MANY
+        return FAULT_CHUNK_LOST if _is_bdat(line, used) else fault
 
     cdef bint _skip_line(self):
         """Drop input up to and including the next CRLF; False while it has not come."""
@@ -209,6 +238,8 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
 
     cpdef void start_chunk(self, long long size, bint is_last):
         """From here on `size` octets are message data; with `is_last` they are all that was missing of it."""
+        if size >= FREE_CHUNK and self._commands_left >= 0:
+            self._commands_left += 1
         self._chunk_left = size
         self._is_last = is_last
         self._is_dropping = False
@@ -233,6 +264,7 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
             size=0,
         )
         self._keep = True
+        self._is_header_cut = False
         self._header_bytes = 0
         self._searched = 0
 
@@ -327,6 +359,7 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
             self._header_bytes += written
             if self._header_bytes >= self.header_limit and self._data.in_header:
                 self._data.in_header = False
+                self._is_header_cut = True
                 if self._is_binary and self._data.held_cr:
                     written += _release_cr(&self._data, PyBytes_AS_STRING(<object>piece) + written)
         if written == 0 or not self._is_kept():

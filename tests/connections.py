@@ -110,7 +110,7 @@ class Rig:
             identifiers(clock.time),
         )
         self.load = Load(self.stats)
-        options = SessionOptions("mx.example.org", asks=pipeline.asks, load=self.load)
+        options = SessionOptions("mx.example.org", asks=pipeline.asks, load=self.load, nonmail_commands=0, commands=0)
         self.service = Service("test", self.shared, options, Patience.of(Settings()), pipeline)
 
     def offer_tls(self, *, implicit: bool = False) -> TlsStats:

@@ -62,7 +62,7 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     pipeline = Pipeline(Chain([], stats, clock), SqliteDirectory(database), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
     shared = Shared(asyncio.get_running_loop(), door(stats), counted, clock, log, identifiers(clock.time))
-    options = SessionOptions("mx.bench.example", asks=pipeline.asks)
+    options = SessionOptions("mx.bench.example", asks=pipeline.asks, messages=0)
     service = Service("bench", shared, options, Patience.of(Settings()), pipeline)
     protocol, transport = ConnectionProtocol(service), Forgetful({"peername": ("127.0.0.1", 1)})
     protocol.connection_made(transport)

@@ -20,6 +20,7 @@ workers = {workers}
 [limits]
 message_size = "64MiB"
 recipients = 1000
+messages = 0
 [directory]
 url = "sqlite:directory.db"
 [maildir]

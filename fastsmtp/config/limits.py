@@ -24,6 +24,24 @@ class LimitSettings(Table):
         "Octets that are read as header; a longer header is taken, and what is behind them counts as body.",
         ge=1,
     )
+    messages: int = default(
+        1000,
+        "MAIL commands in one connection, offered as MAILMAX; the next one is answered with 421, and the client may go "
+        "on in another connection. 0: no limit.",
+        ge=0,
+    )
+    commands: int = default(
+        5000,
+        "Commands for each message that is stored; the next one is answered with 421 and ends the connection. Chunks "
+        "of 1 KiB and more are not counted. 0: no limit.",
+        ge=0,
+    )
+    nonmail_commands: int = default(
+        100, "How many of them may be RSET, NOOP, VRFY, HELP, HELO or EHLO; the same beyond it. 0: no limit.", ge=0
+    )
+    unknown_commands: int = default(
+        10, "Commands in one connection that nobody knows; with the next one it is closed with 421.", ge=0
+    )
     errors: int = default(20, "Bad commands in one connection; with the next one it is closed with 421.", ge=1)
     connections: int = default(
         10_000, "Connections at once, of all workers; the next client hears 421 and may come again later.", ge=1

@@ -87,6 +87,11 @@ class SmtpSettings(Table):
         'A line feed without its carriage return: "normalize" takes it for a line end inside the message (never for '
         'a part of the end of data), "reject" refuses the message with 550.',
     )
+    pipelining: Literal["lenient", "strict"] = default(
+        "lenient",
+        'What is sent behind HELO, EHLO or DATA before these are answered (RFC 2920 section 3.1 forbids it): "lenient" '
+        'takes it and tells plugins, "strict" answers 554 and closes the connection.',
+    )
     banner: Annotated[str, AfterValidator(_banner)] = default(
         "", "Text of the greeting behind the host name; empty is the usual text."
     )

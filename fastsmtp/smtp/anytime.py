@@ -17,11 +17,14 @@ _HELP: Final = {
     "smtp": Reply(214, "2.0.0", f"Commands: HELO EHLO {_COMMANDS}\nThis is fastsmtp; see RFC 5321"),
     "lmtp": Reply(214, "2.0.0", f"Commands: LHLO {_COMMANDS}\nThis is fastsmtp; see RFC 2033"),
 }
+_TALK: Final = frozenset({b"NOOP", b"VRFY", b"HELP"})
 _ON_VERB: Final = Stage.VERB
 
 
 def any_verb(dialogue: Dialogue, argument: bytes) -> None:
     """A verb that plugins may have."""
+    if dialogue.verb in _TALK and not dialogue.permits_talk():
+        return
     if _ON_VERB in dialogue.asks:
         line = VerbLine(dialogue.verb.decode("ascii", "replace"), argument.decode("utf-8", "replace"))
         dialogue.ask(Ask(_ON_VERB, line), lambda dialogue, answer: _answered(dialogue, argument, answer))
@@ -43,7 +46,7 @@ def _answered(dialogue: Dialogue, argument: bytes, answer: Answer) -> None:
         # The same for every name: nobody learns who exists (section 7.3).
         dialogue.reply(replies.CANNOT_VRFY) if argument else dialogue.error(replies.NEEDS_ARGUMENT)
     else:
-        dialogue.error(replies.UNKNOWN_COMMAND)
+        dialogue.unknown()
 
 
 def _quit(dialogue: Dialogue, argument: bytes) -> None:

@@ -32,7 +32,8 @@ def bdat(dialogue: Dialogue, argument: bytes) -> None:
     if isinstance(target, Dropped):
         _drop(dialogue, octets, target, is_last=is_last)
     elif target is _REFUSED:
-        _refuse(dialogue, octets, dialogue.reception.dropped.reply, is_last=is_last)
+        if dialogue.permits_talk():
+            _refuse(dialogue, octets, dialogue.reception.dropped.reply, is_last=is_last)
     elif hello is None or "CHUNKING" not in hello.extensions:
         _drop(dialogue, octets, Dropped(replies.NOT_OFFERED, _REFUSED), is_last=is_last)
     elif is_last is None:

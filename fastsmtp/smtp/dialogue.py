@@ -56,7 +56,8 @@ class Dialogue:
         self._output: list[bytes] = []
         self._effect: Effect | None = None  # one at a time: nothing goes on before it was taken
         self._continue: Resumed | None = None
-        self._errors = 0
+        self._parser.permit_commands(options.commands)
+        self._errors = self._unknown = self._nonmail = self._messages = 0
         self.exchange: Exchange | None = None
         self.wrong_passwords = 0
 
@@ -71,6 +72,8 @@ class Dialogue:
         """Say this."""
         self._output.append(reply.wire)
         self._counter.count(self.verb, reply.code)
+        if reply.limit:
+            self._counter.reach(reply.limit)
         if reply.closes:
             self.closing = True
             self.state = _CLOSED
@@ -79,6 +82,49 @@ class Dialogue:
         """Refuse a command that is wrong in itself; a client that goes on like that is sent away."""
         self._errors += 1
         self.reply(replies.TOO_MANY_ERRORS if self._errors > self.options.errors else reply)
+
+    def unknown(self) -> None:
+        """Refuse a command that nobody knows; it is an error, too."""
+        self._unknown += 1
+        if self._unknown > self.options.unknown_commands:
+            self.reply(replies.TOO_MANY_UNKNOWN)
+        else:
+            self.error(replies.UNKNOWN_COMMAND)
+
+    def permits_talk(self) -> bool:
+        """Whether there may be one more command that brings no message on its way; if not, the client was told."""
+        self._nonmail += 1
+        if self._nonmail > self.options.nonmail_commands > 0:
+            self.reply(replies.TOO_MUCH_TALK)
+            return False
+        return True
+
+    def permits_message(self) -> bool:
+        """Whether there may be one more MAIL; if not, the client was told."""
+        self._messages += 1
+        if self._messages > self.options.messages > 0:
+            self.reply(replies.TOO_MANY_MESSAGES)
+            return False
+        return True
+
+    def permits_input(self) -> bool:
+        """Whether more may have been sent behind a command that has to be the last of its group; if not, it was told.
+
+        RFC 2920 section 3.1: the client cannot know what comes next before it has heard the reply.
+        """
+        if not self._parser.pending:
+            return True
+        self.connection.pipelined_too_much = True
+        self._counter.pipelined()
+        if self.options.pipelining == "lenient":
+            return True
+        self.reply(replies.PIPELINED_TOO_MUCH)
+        return False
+
+    def header_was_cut(self) -> None:
+        """Count it, where the header that has just ended was longer than what is read of one."""
+        if self._parser.header_cut:
+            self._counter.reach("header_size")
 
     def ask(self, ask: Ask | StartTls | ClientChanged, go_on: "Resumed") -> None:
         """Ask, and go on with `go_on(dialogue, answer)`; no further command is looked at before."""
@@ -123,6 +169,9 @@ class Dialogue:
     def settle(self, reply: Reply) -> None:
         """End the transaction as this reply does, which others give."""
         self.open_transaction.reply = reply
+        if reply.is_positive:
+            self._parser.permit_commands(self.options.commands)
+            self._nonmail = 0
         self.end("stored" if reply.is_positive else "refused" if reply.is_permanent else "deferred")
 
     def end(self, outcome: TransactionOutcome) -> None:

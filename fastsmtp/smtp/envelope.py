@@ -24,6 +24,8 @@ def hello(dialogue: Dialogue, argument: bytes) -> None:
     except CommandError as error:
         dialogue.error(error.reply)
         return
+    if not dialogue.permits_talk() or not dialogue.permits_input():
+        return
     verb = dialogue.verb.decode()
     said = Hello(verb, name, {} if verb == "HELO" else dict(dialogue.extensions))
     if _ON_HELLO in dialogue.asks:
@@ -48,6 +50,8 @@ def _hello_answered(dialogue: Dialogue, said: Hello, answer: Answer) -> None:
 
 def mail(dialogue: Dialogue, argument: bytes) -> None:
     """MAIL: a transaction begins."""
+    if not dialogue.permits_message():
+        return
     hello = dialogue.connection.hello
     try:
         mail = parse_mail(argument, hello.extensions if hello else {})
@@ -76,6 +80,7 @@ def _begin(dialogue: Dialogue, mail: Mail) -> Transaction:
         mail.parameters.body,
         mail.parameters.smtputf8,
     )
+    transaction.require_tls = mail.parameters.require_tls
     if dialogue.options.protocol == "lmtp":
         transaction.replies_each = True
     dialogue.transaction = transaction
@@ -126,6 +131,8 @@ def rset(dialogue: Dialogue, argument: bytes) -> None:
     """RSET: forget the transaction."""
     if argument:
         dialogue.error(replies.NO_ARGUMENT)
+        return
+    if not dialogue.permits_talk():
         return
     dialogue.end("reset")
     if dialogue.state is not _CONNECTED:

@@ -17,6 +17,8 @@ __all__ = ["MailParameters", "ParameterError", "offers", "parse_mail_parameters"
 # esmtp-param (RFC 5321 section 4.1.2), with the 8-bit values of RFC 6531 section 3.3 left out: none of ours has one
 _match_parameter = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([\x21-\x3c\x3e-\x7e]+))?\Z").match
 
+_MOST_IN_LIMITS: Final = 999_999  # a limit has six digits at most (RFC 9422 section 4)
+
 
 class ParameterError(ValueError):
     """A parameter that is unknown (555) or malformed (501); `reply` is what the client hears."""
@@ -33,11 +35,17 @@ class MailParameters:
     size: int | None = None
     body: str = "7BIT"
     smtputf8: bool = False
+    require_tls: bool = False
 
 
-def offers(message_size: int) -> dict[str, str]:
-    """The extensions that everybody is offered as EHLO lists them, keyword to parameters. `message_size` in octets."""
-    return {
+def offers(message_size: int, messages: int = 0, recipients: int = 0) -> dict[str, str]:
+    """The extensions that everybody is offered as EHLO lists them, keyword to parameters.
+
+    `message_size` in octets; `messages` of a connection and `recipients` of a message, 0 where there is no limit.
+    """
+    limits = {"MAILMAX": messages, "RCPTMAX": recipients}
+    limited = " ".join(f"{name}={limit}" for name, limit in limits.items() if 0 < limit <= _MOST_IN_LIMITS)
+    extensions = {
         "PIPELINING": "",  # RFC 2920
         "SIZE": str(message_size),  # RFC 1870
         "8BITMIME": "",  # RFC 6152
@@ -46,6 +54,7 @@ def offers(message_size: int) -> dict[str, str]:
         "CHUNKING": "",  # RFC 3030
         "BINARYMIME": "",  # RFC 3030
     }
+    return {**extensions, "LIMITS": limited} if limited else extensions  # RFC 9422
 
 
 def _malformed(name: str, right: str) -> ParameterError:
@@ -74,6 +83,12 @@ def _smtputf8(parameters: MailParameters, value: bytes | None, _: Mapping[str, s
     parameters.smtputf8 = True
 
 
+def _requiretls(parameters: MailParameters, value: bytes | None, _: Mapping[str, str]) -> None:
+    if value is not None:  # RFC 8689 section 2: it takes no value
+        raise _malformed("REQUIRETLS", "REQUIRETLS without a value")
+    parameters.require_tls = True
+
+
 def _auth(_: MailParameters, value: bytes | None, __: Mapping[str, str]) -> None:
     """RFC 4954 section 5. It is read and forgotten: nothing is sent on, so it concerns nobody here."""
     try:
@@ -91,6 +106,7 @@ _MAIL: Final[Mapping[str, tuple[str, Callable[[MailParameters, bytes | None, Map
     "BODY": ("8BITMIME", _body),
     "SMTPUTF8": ("SMTPUTF8", _smtputf8),
     "AUTH": ("AUTH", _auth),
+    "REQUIRETLS": ("REQUIRETLS", _requiretls),
 }
 
 

@@ -45,12 +45,15 @@ class AuthOptions:
 class SessionOptions:
     """What is the same for every session of a listener. Sizes in octets.
 
-    `protocol` is what is spoken: in LMTP (RFC 2033) each recipient hears his own reply to the message.
-    `asks` are the stages about which somebody wants to be asked; `errors` is how many bad commands are answered
-    before the session is ended. A body of more than `spool_above` octets goes into what `make_spool` makes; where that
-    is None, all of it stays in memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who
-    have none, `requires_tls` leaves them nothing else; `tls_extensions` are what those are offered who do. `auth` is
-    None where nobody logs in. `xclient` lets clients speak for others.
+    `protocol` is what is spoken: in LMTP (RFC 2033) each recipient hears his own reply to the message. `asks` are the
+    stages about which somebody wants to be asked; `errors` is how many bad commands are answered before the session is
+    ended, `unknown_commands` the same for verbs that nobody knows. A client may say MAIL as often as `messages` says,
+    has `commands` for each message, and `nonmail_commands` for talk that is not about mail (0: no limit). `pipelining`
+    is "strict" where it has to wait for the reply to what must be the last command of its group (RFC 2920 section 3.1).
+    A body of more than `spool_above` octets goes into what `make_spool` makes; where that is None, all of it stays in
+    memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who have none, `requires_tls`
+    leaves them nothing else; `tls_extensions` are what those are offered who do. `auth` is None where nobody logs in.
+    `xclient` lets clients speak for others.
     """
 
     hostname: str
@@ -61,6 +64,11 @@ class SessionOptions:
     command_line: int = 2048
     header_size: int = 262_144
     errors: int = 20
+    unknown_commands: int = 10
+    messages: int = 1000
+    commands: int = 5000
+    nonmail_commands: int = 100
+    pipelining: Literal["lenient", "strict"] = "lenient"
     spool_above: int = 262_144
     make_spool: Callable[[], Spool] | None = None
     room: Room = field(default_factory=Room)
@@ -79,14 +87,14 @@ class SessionOptions:
     tls_ehlo_reply: Reply = field(init=False)
 
     def __post_init__(self) -> None:
-        extensions = offers(self.message_size)
+        extensions = offers(self.message_size, self.messages, self.recipients)
         if self.xclient:
             extensions["XCLIENT"] = XCLIENT_ATTRIBUTES
-        tls_extensions = extensions
+        tls_extensions = {**extensions, "REQUIRETLS": ""}  # RFC 8689 section 2: only where TLS is on
         if self.auth is not None:
-            tls_extensions = {**extensions, **self.auth.offer}
+            tls_extensions = {**tls_extensions, **self.auth.offer}
             if not self.auth.require_tls:
-                extensions = tls_extensions
+                extensions = {**extensions, **self.auth.offer}
         if self.starttls:
             extensions = {**extensions, "STARTTLS": ""}  # RFC 3207 section 4.2: not offered once it is on
         spoken = "ESMTP" if self.protocol == "smtp" else "LMTP"

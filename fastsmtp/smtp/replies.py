@@ -38,6 +38,7 @@ class Reply:
 
     `text` is split at newlines; anything in it that is not printable ASCII goes out as `?`, and a line that would be
     longer than 512 octets is cut, so that text from a stranger can be echoed. `closes` hangs up after the reply.
+    `limit` is the name under which `fastsmtp_limits_total` counts it, empty where it tells of none.
 
     Raises ValueError for a code outside 200..599 or an enhanced status of another class than the code.
     """
@@ -46,6 +47,7 @@ class Reply:
     enhanced: str
     text: str
     closes: bool = False
+    limit: str = field(default="", repr=False, compare=False)
     wire: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class Reply:
 
     def hang_up(self) -> Self:
         """The same reply, after which the server closes the connection."""
-        return type(self)(self.code, self.enhanced, self.text, closes=True)
+        return type(self)(self.code, self.enhanced, self.text, closes=True, limit=self.limit)
 
     def __str__(self) -> str:
         return f"{self.code} {self.enhanced} {self.text}" if self.enhanced else f"{self.code} {self.text}"
@@ -116,7 +118,7 @@ START_DATA: Final = Reply(354, "", "End data with <CR><LF>.<CR><LF>")  # 3xx has
 # Syntax (RFC 5321 section 4.2.4)
 UNKNOWN_COMMAND: Final = Reply(500, "5.5.1", "Command not recognized")
 NOT_OFFERED: Final = Reply(502, "5.5.1", "Command not implemented here")
-LINE_TOO_LONG: Final = Reply(500, "5.5.2", "Command line too long")
+LINE_TOO_LONG: Final = Reply(500, "5.5.2", "Command line too long", limit="command_line")
 BAD_LINE_END: Final = Reply(500, "5.5.2", "Command lines end in <CR><LF>, and only there")
 BAD_BYTES: Final = Reply(501, "5.5.2", "Control characters in a command")
 NO_ARGUMENT: Final = Reply(501, "5.5.4", "This command takes no argument")
@@ -160,10 +162,21 @@ AUTH_NEEDS_TLS: Final = Reply(538, "5.7.11", "Say STARTTLS first; passwords are 
 TOO_MANY_TRIES: Final = Reply(421, "4.7.0", "Too many wrong passwords", closes=True)
 
 # Policy of the engine
-MESSAGE_TOO_BIG: Final = Reply(552, "5.3.4", "Message too big")  # RFC 1870 section 6
+MESSAGE_TOO_BIG: Final = Reply(552, "5.3.4", "Message too big", limit="message_size")  # RFC 1870 section 6
 BARE_NEWLINE: Final = Reply(550, "5.5.2", "Bare <CR> or <LF> in the message; lines end in <CR><LF>")
-TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Too many recipients")  # section 4.5.3.1.10
-TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "Too many errors", closes=True)
+TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Too many recipients", limit="recipients")  # section 4.5.3.1.10
+TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "Too many errors", closes=True, limit="errors")
+TOO_MANY_MESSAGES: Final = Reply(  # RFC 9422 section 4.1
+    421, "4.7.0", "Enough messages in one connection; go on in another", closes=True, limit="messages"
+)
+TOO_MANY_COMMANDS: Final = Reply(421, "4.7.0", "Too many commands for one message", closes=True, limit="commands")
+TOO_MUCH_TALK: Final = Reply(
+    421, "4.7.0", "Too many commands that bring no message on its way", closes=True, limit="nonmail_commands"
+)
+TOO_MANY_UNKNOWN: Final = Reply(
+    421, "4.7.0", "Too many commands that nobody here knows", closes=True, limit="unknown_commands"
+)
+PIPELINED_TOO_MUCH: Final = Reply(554, "5.5.0", "Wait for the reply to this command before the next", closes=True)
 TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2", "Too many connections, come again later", closes=True)
 TOO_MANY_OF_ADDRESS: Final = Reply(
     421, "4.7.0", "Too many connections from your address, come again later", closes=True

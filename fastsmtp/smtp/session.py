@@ -55,6 +55,7 @@ _LINE_FAULTS: Final[Mapping[_parser.LineFault, Reply]] = {
     _parser.LineFault.BARE_LF: replies.BAD_LINE_END,
     _parser.LineFault.BAD_BYTES: replies.BAD_BYTES,
     _parser.LineFault.CHUNK_LOST: replies.CHUNK_LOST,
+    _parser.LineFault.TOO_MANY: replies.TOO_MANY_COMMANDS,
 }
 
 _REPLIES_TOGETHER: Final = 128

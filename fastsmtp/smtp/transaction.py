@@ -55,7 +55,8 @@ class Connection:
     XCLIENT), else empty, and `remote_name` the name of its host, if a proxy has looked it up.
     `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
     forgotten (RFC 3207 section 4.2). `user` is who has logged in (AUTH), as a canonical address, and empty when nobody
-    has. `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids.
+    has. `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids;
+    `pipelined_too_much` that it did not wait for a reply where RFC 2920 section 3.1 wants it to.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Connection:
     naughty: Reply | None = None
     naughty_by: str = ""
     early_talker: bool = False
+    pipelined_too_much: bool = False
     listener: str = ""
     proxy_address: str = ""
     remote_name: str = ""
@@ -112,10 +114,11 @@ class Transaction:
     """One mail transaction, from MAIL to its end (RFC 5321 section 3.3).
 
     `declared_size` is the SIZE parameter in octets, None when the client gave none. `refusals` has the first hundred
-    recipients that were refused. `reply` is the last word that the client heard on the whole, None while it is open
-    and when it ended without one (RSET, lost connection). `begun_ns` is the first question about it on the monotonic
-    clock of the edge. With `replies_each` (LMTP) every recipient hears his own reply to the message, and some may be
-    refused while others get it.
+    recipients that were refused. `reply` is the last word that the client heard on the whole, None while it is open and
+    when it ended without one (RSET, lost connection). `begun_ns` is the first question about it on the monotonic clock
+    of the edge. `require_tls` is what the sender wants of whoever sends the message on (RFC 8689), which we do not.
+    With `replies_each` (LMTP) every recipient hears his own reply to the message, and some may be refused while others
+    get it.
     """
 
     id: str
@@ -133,6 +136,7 @@ class Transaction:
     outcome: TransactionOutcome = "open"
     begun_ns: int = 0
     replies_each: bool = False
+    require_tls: bool = False
 
     @property
     def remaining(self) -> list[Recipient]:

@@ -48,7 +48,9 @@ def test_the_enhanced_status_goes_with_the_code(reply: Reply) -> None:
 
 @every_reply
 def test_who_hears_421_or_221_is_cut_off(reply: Reply) -> None:
-    assert reply.closes is (reply.code in (221, 421) or reply is replies.CHUNK_LOST)
+    # ... and whoever cannot be understood any more.
+    lost = (replies.CHUNK_LOST, replies.PIPELINED_TOO_MUCH)
+    assert reply.closes is (reply.code in (221, 421) or reply in lost)
 
 
 @every_reply

@@ -86,6 +86,7 @@ def test_a_plugin_that_blocks_the_loop(tmp_path: Path) -> None:
         "overload.lag": "50ms",
         "overload.calm": "1s",
         "plugin_path": [str(tmp_path)],
+        "limits.nonmail_commands": 0,
     }
     plugin = '[[plugin]]\nuse = "sleeper"\noptions = { seconds = 0.12 }\n'
     with running_server(tmp_path / "site", settings, plugins=plugin) as server:

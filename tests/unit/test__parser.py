@@ -432,6 +432,48 @@ def test_what_only_looks_like_bdat_is_a_line_like_others(line: bytes) -> None:
     assert lines(line + b"\r\nRSET\r\n", line_bytes=32) == [LineFault.BAD_BYTES, (b"RSET", b"")]
 
 
+def test_so_many_commands_are_permitted_and_no_more() -> None:
+    parser = Parser()
+    for _ in range(2):
+        parser.permit_commands(4)
+        assert read_commands(parser, [b"A\r\n\0\r\nB\r", b"\n\nC\r\nE\r\nD"]) == [
+            (b"A", b""),
+            LineFault.BAD_BYTES,
+            (b"B", b""),
+            LineFault.BARE_LF,
+            LineFault.TOO_MANY,
+        ]
+        assert read_commands(parser, [b"\r\n"]) == [LineFault.TOO_MANY]
+    parser.permit_commands(0)
+    assert read_commands(parser, [b"A\r\n" * 1000]) == [(b"A", b"")] * 1000
+
+
+def test_responses_are_no_commands_and_chunks_are_none_unless_they_are_small() -> None:
+    parser = Parser()
+    parser.permit_commands(2)
+    parser.feed(b"AUTH PLAIN\r\nresponse\r\nBDAT 1024\r\n")
+    assert parser.next_command() == (b"AUTH", b"PLAIN")
+    parser.expect_response(100)
+    assert parser.next_command() == b"response"
+    parser.start_chunks(False)
+    for size in (1024, 5000, 1023):
+        assert parser.next_command() == (b"BDAT", b"1024")
+        parser.start_chunk(size, False)
+        parser.feed(b"x" * size + b"BDAT 1024\r\n")
+        while isinstance(parser.next_data(), bytes):
+            pass
+    assert parser.next_command() is LineFault.TOO_MANY
+
+
+def test_a_header_that_was_cut_is_known() -> None:
+    for limit, is_cut in ((7, True), (8, False)):
+        parser = Parser(header_limit=limit)
+        read_data(parser, [b"a: bcd\r\n\r\nbody\r\n.\r\n"])
+        assert parser.header_cut is is_cut
+        parser.start_data()
+        assert not parser.header_cut
+
+
 def test_a_line_may_be_as_long_as_the_limit() -> None:
     fits = b"NOOP " + b"x" * 25 + b"\r\n"
     assert len(fits) == 32

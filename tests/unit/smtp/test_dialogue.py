@@ -49,6 +49,128 @@ def test_one_bad_command_more_than_permitted_ends_the_session() -> None:
     assert said == ["500 5.5.1 Command not recognized"] * 2 + ["421 4.7.0 Too many errors"]
 
 
+# --- Limits -----------------------------------------------------------------------------------------------------------
+
+
+def reached(driver: Driver) -> dict[str, int]:
+    """Limits that the client has reached, and how often."""
+    family = next(family for family in driver.stats.families() if family.name == "fastsmtp_limits_total")
+    counts = {name: driver.stats.cells[cell] for (name,), cell in family.children.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("limit", "lines"),
+    [
+        ("messages", ["MAIL FROM:<>", "RSET", "MAIL FROM:x", "MAIL FROM:<>"]),
+        ("commands", ["NOOP", "HELP"]),
+        ("nonmail_commands", ["NOOP", "RSET"]),
+        ("unknown_commands", ["XYZZY", "", "MAILFROM:<>"]),
+        ("errors", ["DATA", "XYZZY", "RSET x"]),
+    ],
+)
+def test_the_one_behind_the_last_that_is_permitted_ends_the_session(limit: str, lines: list[str]) -> None:
+    driver = Driver(None, **{limit: 2})
+    driver.greet()
+    for line in lines[:-1]:
+        driver.say(line)
+        assert not driver.session.closing
+        assert reached(driver) == {}
+    assert driver.say(lines[-1]).startswith("421 4.7.0 ")
+    assert driver.session.closing
+    assert reached(driver) == {limit: 1}
+
+
+@pytest.mark.parametrize("limit", ["messages", "commands", "nonmail_commands"])
+def test_where_the_limit_is_zero_there_is_none(limit: str) -> None:
+    driver = Driver(None, **{"nonmail_commands": 0, limit: 0})
+    driver.greet()
+    for _ in range(200):
+        assert driver.say("MAIL FROM:<>", "RSET", "NOOP").endswith("250 2.0.0 OK")
+
+
+@pytest.mark.parametrize("answer", [STORED, NO])
+def test_only_a_message_that_is_stored_buys_more_commands(answer: Reply) -> None:
+    driver = Driver({Stage.QUEUE: answer}, commands=7, nonmail_commands=3)
+    driver.envelope().say("NOOP", "NOOP", "DATA", MESSAGE)
+    said = driver.say("NOOP", "NOOP")
+    assert said.startswith("250 2.0.0 OK" if answer is STORED else "421 4.7.0 ")
+    assert reached(driver) == ({} if answer is STORED else {"nonmail_commands": 1})
+
+
+def test_other_limits_are_counted_where_they_are_told() -> None:
+    driver = Driver(recipients=1, message_size=100, header_size=20, command_line=512)
+    driver.envelope()
+    driver.say("RCPT TO:<bob@example.test>", "x" * 600)
+    driver.say("DATA", *["Subject: " + "x" * 30] * 4, ".")
+    assert reached(driver) == {"recipients": 1, "command_line": 1, "header_size": 1, "message_size": 1}
+    assert driver.say("MAIL FROM:<> SIZE=101").startswith("552 ")
+    assert reached(driver)["message_size"] == 2
+
+
+def test_a_header_of_just_the_limit_is_no_longer_than_the_limit() -> None:
+    for size, count in ((12, 1), (13, 0)):
+        driver = Driver(header_size=size).data()
+        driver.say("Subject: hi", "", "body", ".")
+        assert reached(driver).get("header_size", 0) == count
+
+
+# --- Waiting for replies ----------------------------------------------------------------------------------------------
+
+
+def pipelined(driver: Driver) -> int:
+    family = next(family for family in driver.stats.families() if family.name == "fastsmtp_pipelined_too_much_total")
+    return driver.stats.cells[family.children[()]]
+
+
+def was_noticed(driver: Driver) -> bool:
+    return driver.connection.pipelined_too_much
+
+
+GROUPS = [
+    (["EHLO client.example", "MAIL FROM:<>"], True),
+    (["HELO client.example", "NOOP"], True),
+    (["EHLO client.example"], False),
+]
+
+
+@pytest.mark.parametrize(("lines", "is_too_much"), GROUPS)
+def test_who_does_not_wait_for_the_greeting_is_noticed(lines: list[str], *, is_too_much: bool) -> None:
+    driver = Driver()
+    driver.open()
+    assert len(driver.say(*lines).splitlines()) > len(lines) - 1
+    assert was_noticed(driver) is is_too_much
+    assert pipelined(driver) == is_too_much
+    strict = Driver(pipelining="strict")
+    strict.open()
+    said = strict.say(*lines)
+    assert said.startswith("554 5.5.0 ") is is_too_much
+    assert strict.session.closing is is_too_much
+
+
+def test_who_does_not_wait_for_the_354_is_noticed() -> None:
+    rcpt = "RCPT TO:<alice@example.test>"
+    for strict in (False, True):
+        driver = Driver(pipelining="strict" if strict else "lenient").greet()
+        assert driver.say("MAIL FROM:<>", rcpt, "DATA").endswith(START)
+        assert driver.say(MESSAGE) == str(STORED)
+        assert not was_noticed(driver)
+        said = driver.say("MAIL FROM:<>", rcpt, "DATA", MESSAGE).splitlines()
+        assert said[-1].startswith("554 5.5.0 ") is strict
+        assert driver.happened[-1] == ("lost" if strict else "stored")
+        assert was_noticed(driver)
+        assert pipelined(driver) == 1
+
+
+def test_chunks_and_other_commands_may_come_together_where_nobody_waits() -> None:
+    driver = Driver(pipelining="strict").greet()
+    driver.say(
+        "MAIL FROM:<>", "RCPT TO:<alice@example.test>", "BDAT 2 LAST\r\n", "RSET", "MAIL FROM:<>", "NOOP", "QUIT"
+    )
+    assert driver.happened[-2:] == ["stored", "reset"]
+    assert not was_noticed(driver)
+
+
 # --- LMTP: each recipient hears his own reply -------------------------------------------------------------------------
 
 

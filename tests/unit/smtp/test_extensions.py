@@ -49,6 +49,21 @@ def test_auth_where_it_is_not_offered() -> None:
 
 
 @pytest.mark.parametrize(
+    ("messages", "recipients", "offered"),
+    [
+        (1000, 100, "MAILMAX=1000 RCPTMAX=100"),
+        (0, 100, "RCPTMAX=100"),
+        (1, 0, "MAILMAX=1"),
+        (999_999, 1_000_000, "MAILMAX=999999"),
+        (0, 0, None),
+        (1_000_000, 0, None),
+    ],
+)
+def test_limits_are_offered_that_there_are(messages: int, recipients: int, offered: str | None) -> None:
+    assert offers(1, messages, recipients).get("LIMITS") == offered
+
+
+@pytest.mark.parametrize(
     ("rest", "parameters"),
     [
         (b"", MailParameters()),
@@ -111,13 +126,21 @@ def test_unknown_parameters_are_555(rest: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extension", "rest"), [("SIZE", b" SIZE=1"), ("8BITMIME", b" BODY=7BIT"), ("SMTPUTF8", b" SMTPUTF8")]
+    ("extension", "rest"),
+    [("SIZE", b" SIZE=1"), ("8BITMIME", b" BODY=7BIT"), ("SMTPUTF8", b" SMTPUTF8"), ("REQUIRETLS", b" REQUIRETLS")],
 )
 def test_a_parameter_counts_while_its_extension_is_on_offer(extension: str, rest: bytes) -> None:
     offered = {keyword: "" for keyword in OFFERED if keyword != extension}
     with pytest.raises(ParameterError, match=r"^555 "):
         parse_mail_parameters(rest, offered)
     parse_mail_parameters(rest, {extension: ""})
+
+
+def test_requiretls_is_a_word_and_no_more() -> None:
+    offered = {"REQUIRETLS": ""}
+    assert parse_mail_parameters(b" requiretls", offered) == MailParameters(require_tls=True)
+    with pytest.raises(ParameterError, match=r"^501 5\.5\.4 "):
+        parse_mail_parameters(b" REQUIRETLS=yes", offered)
 
 
 @pytest.mark.parametrize("missing", ["CHUNKING", "BINARYMIME"])

@@ -21,19 +21,20 @@ def test_ehlo_lists_what_is_offered() -> None:
     options = SessionOptions("mx.example.test", message_size=1000)
     assert options.ehlo_reply.wire == (
         b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
-        b"250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"
+        b"250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"
+        b"250 LIMITS MAILMAX=1000 RCPTMAX=100\r\n"
     )
     assert options.helo_reply.wire == b"250 mx.example.test\r\n"
 
 
 def test_starttls_is_offered_to_those_without_tls() -> None:
     options = SessionOptions("mx.example.test", starttls=True)
-    assert options.ehlo_reply.wire.endswith(b"250-BINARYMIME\r\n250 STARTTLS\r\n")
+    assert options.ehlo_reply.wire.endswith(b" RCPTMAX=100\r\n250 STARTTLS\r\n")
     assert b"STARTTLS" not in options.tls_ehlo_reply.wire
     assert options.list_extensions(dict(options.extensions)) is options.ehlo_reply
     assert options.list_extensions(dict(options.tls_extensions)) is options.tls_ehlo_reply
     silent = SessionOptions("mx.example.test")
-    assert silent.extensions == silent.tls_extensions == options.tls_extensions
+    assert silent.tls_extensions == options.tls_extensions == {**silent.extensions, "REQUIRETLS": ""}
 
 
 AUTH = mechanisms(["LOGIN", "PLAIN"])
@@ -42,7 +43,7 @@ AUTH = mechanisms(["LOGIN", "PLAIN"])
 @pytest.mark.parametrize("starttls", [True, False])
 def test_auth_is_offered_in_tls(starttls: bool) -> None:
     options = SessionOptions("mx.example.test", starttls=starttls, auth=AuthOptions(AUTH))
-    assert options.tls_ehlo_reply.wire.endswith(b"250-BINARYMIME\r\n250 AUTH LOGIN PLAIN\r\n")
+    assert options.tls_ehlo_reply.wire.endswith(b"250-REQUIRETLS\r\n250 AUTH LOGIN PLAIN\r\n")
     assert b"AUTH" not in options.ehlo_reply.wire
     assert (b"STARTTLS" in options.ehlo_reply.wire) is starttls
 

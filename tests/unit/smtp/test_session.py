@@ -74,7 +74,7 @@ def test_replies_wait_for_the_answer_and_leave_together() -> None:
 
 
 def test_after_many_replies_it_waits_until_they_are_taken() -> None:
-    driver = Driver()
+    driver = Driver(nonmail_commands=0)
     driver.greet()
     session = driver.session
     session.feed(b"NOOP\r\n" * 300)
