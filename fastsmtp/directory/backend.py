@@ -1,19 +1,21 @@
 """The directory that a configuration asks for: a database, and the cache in front of it."""
 
 import inspect
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastsmtp.config.model import DirectorySettings
 from fastsmtp.config.places import SqliteUrl
 from fastsmtp.directory.cache import CachedDirectory
 from fastsmtp.directory.layout import Layout
-from fastsmtp.directory.postgres import PostgresDirectory
 from fastsmtp.directory.queries import OwnQueries
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.errors import ConfigurationError
 from fastsmtp.ports import Clock, Logins
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
+
+if TYPE_CHECKING:
+    from fastsmtp.directory.postgres import PostgresDirectory
 
 __all__ = ["cached_directory", "check_logins", "database", "layout"]
 
@@ -36,7 +38,7 @@ def layout(settings: DirectorySettings) -> Layout | OwnQueries:
 
 def database(
     settings: DirectorySettings, postmaster: Address | None, stats: Stats
-) -> SqliteDirectory | PostgresDirectory:
+) -> "SqliteDirectory | PostgresDirectory":
     """The database itself, where every question is a query. Raises ConfigurationError."""
     if isinstance(settings.url, SqliteUrl):
         return SqliteDirectory(
@@ -45,6 +47,9 @@ def database(
             separator=settings.subaddress_separator,
             layout=layout(settings),
         )
+    # Late: its driver takes half as long to import as all the rest of a worker that does not need it.
+    from fastsmtp.directory.postgres import PostgresDirectory
+
     return PostgresDirectory(
         settings.url,
         postmaster=postmaster,
