@@ -107,7 +107,16 @@ class ControlGroup:
         with suppress(OSError):  # before Linux 5.14
             (self._folder / "cgroup.kill").write_text("1")
         _end(self.pids)
-        self._folder.rmdir()
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._folder.rmdir()
+            except OSError:  # busy: the kernel has not let go of the last process yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
 
 class ProcessTree:

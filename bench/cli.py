@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import click
@@ -93,6 +94,20 @@ def peers() -> None:
         why = peer.missing()
         table.add_row(peer.name, "" if why else peer.version(), peer.promise, why)
     _console().print(table)
+
+
+@main.command()
+def fetch() -> None:
+    """Download, without installing them, servers whose Debian packages exclude each other (Exim beside Postfix)."""
+    from bench.peers.unpacked import PACKAGES
+    from bench.peers.unpacked import fetch as fetch_packages
+
+    for name in PACKAGES:
+        try:
+            fetch_packages(name)
+        except (OSError, CalledProcessError) as error:
+            raise click.ClickException(f"{name} cannot be fetched: {error}") from error
+        click.echo(f"{name}: unpacked below {BUILD / 'peers'}")
 
 
 @main.command()

@@ -4,6 +4,7 @@ from typing import Final
 
 from bench.peers.aiosmtpd import Aiosmtpd
 from bench.peers.dovecot import DovecotLmtp
+from bench.peers.exim import Exim
 from bench.peers.fastsmtp import DEFAULT_PLUGINS, Fastsmtp, FastsmtpBdat, FastsmtpTls
 from bench.peers.floor import Floor, Null
 from bench.peers.haraka import Haraka
@@ -34,6 +35,7 @@ PEERS: Final[dict[str, Peer]] = {
         Aiosmtpd(),
         Haraka(),
         DovecotLmtp(),
+        Exim(),
     )
 }
 """By name, in the order of the tables. Without more words, fastsmtp and the floor have one worker and a journal."""

@@ -122,8 +122,9 @@ class FastsmtpTls(Fastsmtp):
 def _write_directory(database: Path, site: Site) -> None:
     """A SQLite directory with the site's domain and users."""
     from fastsmtp.directory.admin import SqliteAdmin
+    from fastsmtp.directory.csv_lines import UserLine
+    from fastsmtp.smtp.address import Address
 
     with SqliteAdmin(database, create=True) as admin:
         admin.add_domain(site.domain)
-        for address in site.addresses:
-            admin.add_user(address)
+        admin.import_users(UserLine(number, Address(user, site.domain)) for number, user in enumerate(site.users, 1))
