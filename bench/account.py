@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -19,6 +20,7 @@ __all__ = ["Account", "ControlGroup", "MemoryWatch", "ProcessTree", "machine_cpu
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 _WATCH_INTERVAL_S: Final = 0.2
 _PATIENCE_S: Final = 10.0
+_numbers: Final = count(1)
 
 
 class Account(Protocol):
@@ -65,7 +67,8 @@ class ControlGroup:
         below = next((line.removeprefix("0::/") for line in own if line.startswith("0::/")), None)
         if mount is None or below is None:
             return None
-        folder = Path(mount, below, f"fastsmtp-bench-{os.getpid()}-{name}")
+        # One peer may run twice, with other mailboxes.
+        folder = Path(mount, below, f"fastsmtp-bench-{os.getpid()}-{next(_numbers)}-{name}")
         try:
             folder.mkdir()
         except OSError:

@@ -80,6 +80,21 @@ def test_the_best_there_is() -> None:
     assert account.kind == ("cgroup" if isinstance(account, ControlGroup) else "procfs")
 
 
+def test_two_of_a_name_are_two() -> None:
+    first, second = open_account("test"), open_account("test")
+    try:
+        assert first.kind == second.kind
+        with start(first, "import time; print('up', flush=True); time.sleep(600)") as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert process.pid in first.pids()
+            assert second.pids() == []
+            process.kill()
+    finally:
+        first.close()
+        second.close()
+
+
 def test_machine() -> None:
     before = machine_cpu_s()
     subprocess.run([sys.executable, "-c", BURN], check=True)
