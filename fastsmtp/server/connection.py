@@ -85,7 +85,7 @@ class ConnectionProtocol(asyncio.Protocol):
     def proxied(self, transport: asyncio.Transport, ends: Endpoints, proxy_address: str, *, has_talked: bool) -> None:
         """In place of `connection_made`: a proxy, which is counted already, has said who is there.
 
-        `has_talked` says that the client did not wait for the greeting.
+        `has_talked` says that something of the client came together with that.
         """
         shared = self._shared
         place = SHUTTING_DOWN if shared.draining else shared.admission.admit(ends.remote_address, shared.now_s())
@@ -95,7 +95,8 @@ class ConnectionProtocol(asyncio.Protocol):
             if not shared.open:
                 shared.emptied.set()
         else:
-            self._begin(transport, ends, place, proxy_address, has_talked=has_talked)
+            talked = has_talked or _has_talked(descriptor_of(transport))
+            self._begin(transport, ends, place, proxy_address, has_talked=talked)
 
     def _begin(
         self, transport: asyncio.Transport, ends: Endpoints, place: Place, proxy_address: str, *, has_talked: bool
