@@ -31,7 +31,7 @@ fuzz: $(BUILT)  ## Fuzz each target for FUZZ_SECONDS (60), or those in FUZZ_TARG
 	@$(RUN) -c 'import atheris' 2>/dev/null || $(RUN) -m pip install --quiet --constraint constraints.txt atheris
 	@for target in $(FUZZ_TARGETS); do $(RUN) tests/fuzz/run.py $$target --seconds $(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
 
-fuzz-keep: $(BUILT)  ## Check in what fuzzing has found, the fewest inputs that reach all of it
+fuzz-keep: $(BUILT)  ## Add what fuzzing has found to tests/fuzz/corpus/, the fewest inputs that reach all of it
 	@for target in $(FUZZ_TARGETS); do $(RUN) tests/fuzz/run.py $$target --keep || exit 1; done
 
 check: $(BUILT)  ## Lint and types only

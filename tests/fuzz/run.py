@@ -1,7 +1,7 @@
 """Fuzz one target with atheris: see docs/fuzzing.md.
 
 What is new goes into build/fuzz/corpus/TARGET, what fails into build/fuzz/TARGET-crash-*. With --keep, nothing is
-fuzzed: the fewest inputs that reach everything that is reached so far are written to tests/fuzz/corpus/TARGET.txt.
+fuzzed: the fewest of the new ones that reach all that they reach are added to tests/fuzz/corpus/TARGET.txt.
 """
 
 import argparse
@@ -18,10 +18,14 @@ from typing import Any, Final
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
-BUILD: Final = ROOT / "build" / "fuzz"
+BUILD: Final = Path("build") / "fuzz"
+"""From ROOT on: libFuzzer calls itself through a shell, which would stumble over a space in the path."""
 MODULES: Final = ("_parser",)
 """Extension modules with something to fuzz in them."""
-MERGE: Final = "--merge-into"
+AGAIN: Final = """\
+#!/bin/sh
+exec "{python}" "{program}" {target} --as-it-is "$@"
+"""
 
 sys.path.insert(0, str(HERE.parent))
 
@@ -33,17 +37,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("target", choices=corpora.TARGETS)
     parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
-    parser.add_argument("--keep", action="store_true", help="minimise what was found, and check it in")
-    parser.add_argument(MERGE, help=argparse.SUPPRESS)
+    parser.add_argument("--keep", action="store_true", help="minimise what was found, and add it")
+    parser.add_argument("--as-it-is", action="store_true", help=argparse.SUPPRESS)
     known, options = parser.parse_known_args()
+    os.chdir(ROOT)
     found = BUILD / "corpus" / known.target
     found.mkdir(parents=True, exist_ok=True)
     if known.keep:
-        keep(known.target)
-    elif known.merge_into:
-        fuzz(known.target, ["-merge=1", known.merge_into, str(found), str(unpacked(known.target))])
-    elif any(Path(option).is_file() for option in options):
-        fuzz(known.target, options)  # these inputs, once
+        keep(known.target, found)
+    elif known.as_it_is or any(Path(option).is_file() for option in options):
+        fuzz(known.target, options)  # files are played once
     else:
         crash = f"-artifact_prefix={BUILD}/{known.target}-"
         words = f"-dict={HERE / 'smtp.dict'}"
@@ -61,13 +64,14 @@ def unpacked(target: str) -> Path:
     return folder
 
 
-def keep(target: str) -> None:
-    """Minimise; libFuzzer ends the process that it runs in, so that is another one."""
-    folder = BUILD / "merged" / target
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    subprocess.run([sys.executable, __file__, target, MERGE, str(folder)], check=True)
-    corpora.write(target, [path.read_bytes() for path in folder.iterdir()])
+def keep(target: str, found: Path) -> None:
+    """Add what reaches something new; libFuzzer runs itself for that, again and again."""
+    kept = unpacked(target)
+    again = BUILD / f"again-{target}"
+    again.write_text(AGAIN.format(python=sys.executable, program=__file__, target=target))
+    again.chmod(0o755)
+    subprocess.run([again, "-merge=1", kept, found], env={**os.environ, "FUZZ_AGAIN": str(again)}, check=True)
+    corpora.write(target, [path.read_bytes() for path in kept.iterdir()])
 
 
 def fuzz(target: str, arguments: Sequence[str]) -> None:
@@ -78,7 +82,7 @@ def fuzz(target: str, arguments: Sequence[str]) -> None:
         load_instrumented(module)
     with atheris.instrument_imports(include=["fastsmtp", "properties", "fuzz"]):
         module_of_target: Any = importlib.import_module(f"fuzz.targets.{target}")
-    atheris.Setup([sys.argv[0], *arguments], module_of_target.check)
+    atheris.Setup([os.environ.get("FUZZ_AGAIN", sys.argv[0]), *arguments], module_of_target.check)
     atheris.Fuzz()
 
 
