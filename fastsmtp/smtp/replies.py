@@ -159,7 +159,7 @@ AUTHENTICATED_ALREADY: Final = Reply(503, "5.5.1", "You are authenticated alread
 UNKNOWN_MECHANISM: Final = Reply(504, "5.5.4", "Mechanism not offered")
 AUTH_FAILED: Final = Reply(535, "5.7.8", "User or password is wrong")  # nobody learns which
 AUTH_NEEDS_TLS: Final = Reply(538, "5.7.11", "Say STARTTLS first; passwords are not sent in the open")
-TOO_MANY_TRIES: Final = Reply(421, "4.7.0", "Too many wrong passwords", closes=True)
+TOO_MANY_TRIES: Final = Reply(421, "4.7.0", "Too many wrong passwords", closes=True, limit="auth_tries")
 
 # Policy of the engine
 MESSAGE_TOO_BIG: Final = Reply(552, "5.3.4", "Message too big", limit="message_size")  # RFC 1870 section 6
