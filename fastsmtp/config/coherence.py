@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
-from fastsmtp.config.places import ListenAddress
+from fastsmtp.config.places import ListenAddress, UnixAddress
 
 __all__ = ["Contradiction", "contradictions"]
 
@@ -68,15 +68,13 @@ def _auth_without_tls(
 
 def _of_entry(entry: ListenerEntry, plugins: list[str] | None) -> Iterator[Contradiction]:
     """What is wrong with one listener; `plugins` are the names there are, None where they are not known."""
-    if isinstance(entry.address, ListenAddress):
-        if entry.protocol == "lmtp" and entry.address.port == _SMTP_PORT:
-            yield (
-                ("protocol",),
-                "LMTP must not be spoken on port 25 (RFC 2033 section 5); listen on another one, like 24",
-            )
+    address = entry.address
+    if entry.protocol == "lmtp" and isinstance(address, ListenAddress) and address.port == _SMTP_PORT:
+        yield ("protocol",), "LMTP must not be spoken on port 25 (RFC 2033 section 5); listen on another one, like 24"
+    if not isinstance(address, UnixAddress):
         for key in _SOCKET_KEYS:
             if key in entry.model_fields_set:
-                yield (key,), f"is for Unix sockets, which {entry.address} is not; leave it out"
+                yield (key,), f"is for Unix sockets of ours, which {address} is not; leave it out"
     for index, name in enumerate(entry.plugins or ()):
         if plugins is not None and name not in plugins:
             close = get_close_matches(name, plugins, n=1)

@@ -26,6 +26,7 @@ __all__ = [
     "SitePath",
     "SocketAddress",
     "SqliteUrl",
+    "SystemdAddress",
     "UnixAddress",
     "parse_listen_address",
     "site_path",
@@ -37,6 +38,8 @@ UNIX_PATH_BYTES: Final = 107
 
 # A password with `@`, `/`, `?` or `#` as they are would be cut in two, and one half be taken for something to show.
 _is_postgres_url = re.compile(r"postgres(?:ql)?://(?:[^@/?#]*@)?[^@/?#]*(?:/[^@?#]*)?(?:\?[^@#]*)?").fullmatch
+
+_is_descriptor_name = re.compile(r"[\x21-\x39\x3b-\x7e]{1,255}").fullmatch  # sd_listen_fds_with_names(3)
 
 POSTGRES_FORM: Final = (
     "is not of the form postgresql://USER@HOST:PORT/DATABASE?NAME=VALUE;"
@@ -65,7 +68,17 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-Door: TypeAlias = ListenAddress | UnixAddress
+@dataclass(frozen=True, slots=True)
+class SystemdAddress:
+    """`systemd:NAME`: the sockets that systemd has made, as `FileDescriptorName=` calls them, wherever they listen."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}"
+
+
+Door: TypeAlias = ListenAddress | UnixAddress | SystemdAddress
 """Where a listener listens."""
 
 
@@ -124,10 +137,16 @@ def _door(value: object, info: ValidationInfo) -> Door:
                 'so write a shorter one, like "unix:/run/fastsmtp/lmtp.sock"'
             )
         return address
+    if scheme == "systemd":
+        if not _is_descriptor_name(rest):
+            raise ValueError(
+                f'{value!r} names no sockets of systemd; write what FileDescriptorName= says, like "systemd:smtp"'
+            )
+        return SystemdAddress(rest)
     try:
         return parse_listen_address(value)
     except ValueError as error:
-        raise ValueError(f'{error}, or "unix:PATH"') from None
+        raise ValueError(f'{error}, or "unix:PATH", or "systemd:NAME"') from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +209,7 @@ def _directory_url(value: object, info: ValidationInfo) -> SqliteUrl | PostgresU
 SitePath = Annotated[Path, PlainValidator(site_path), Spelling("path")]
 OptionalSitePath = Annotated[Path | None, PlainValidator(_optional_site_path), Spelling("path")]
 SocketAddress = Annotated[ListenAddress, PlainValidator(parse_listen_address), Spelling("address")]
-DoorAddress = Annotated[Door, PlainValidator(_door), Spelling('address, or `"unix:PATH"`')]
+DoorAddress = Annotated[Door, PlainValidator(_door), Spelling('address, `"unix:PATH"` or `"systemd:NAME"`')]
 OptionalListenAddress = Annotated[
     ListenAddress | None, PlainValidator(_optional_listen_address), Spelling("address, or `false`")
 ]

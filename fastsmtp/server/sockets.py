@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from fastsmtp.config.listeners import ListenerEntry
-from fastsmtp.config.places import Door, ListenAddress, UnixAddress
+from fastsmtp.config.places import Door, ListenAddress, SystemdAddress, UnixAddress
 from fastsmtp.errors import StartError
 
 __all__ = ["NO_CHANGE", "BoundSocket", "Owner", "bind", "set_owner_and_mode"]
@@ -60,6 +60,8 @@ def bind(entry: ListenerEntry, beside: BoundSocket | None = None, default_owner:
     """
     if isinstance(entry.address, UnixAddress):
         return _bind_unix(entry, entry.address, default_owner)
+    if isinstance(entry.address, SystemdAddress):
+        raise StartError(f"{entry.address}: only systemd can make its sockets")
     if beside is not None and isinstance(beside.address, ListenAddress):
         return _bind_tcp(beside.address)
     _check_free(entry.address)

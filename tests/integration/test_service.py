@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,6 +103,85 @@ def test_sockets_of_the_manager_outlive_the_server(tmp_path: Path) -> None:
         # Whoever comes now waits, and is not refused.
         with socket.create_connection(address, DEADLINE_S) as early, start() as server:
             assert early.recv(1000).startswith(b"220 ")
+            deliver(server)
+
+
+NAMED: Final = """
+[[listener]]
+name = "mx"
+address = "systemd:mx"
+
+[[listener]]
+address = "systemd:lmtp"
+protocol = "lmtp"
+"""
+
+
+def test_listeners_at_sockets_by_their_names(tmp_path: Path) -> None:
+    """Wherever they listen: one listener on two addresses, another on a Unix socket; also after a reload."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as six,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        local.bind(str(tmp_path / "lmtp"))
+        local.listen()
+        given = [one.fileno() for one in (four, local, six)]
+        site = make_site(tmp_path / "site", {"listen.workers": 2, "listen.smtp": []}, ALICE, NAMED)
+        # First out of the way of 3 to 5, where they shall be: they may be there already, in another order.
+        moves = "; ".join(f"exec {number}<&{descriptor}" for number, descriptor in enumerate(given, 20))
+        moves += "; exec 3<&20 4<&21 5<&22"
+        script = f'{moves}; LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=mx:lmtp:mx exec "$@"'
+        with serve(site, starter=["bash", "-c", script, "bash"], descriptors=given) as server:
+            for generation in (1, 2):
+                for address in (four.getsockname(), six.getsockname()):
+                    with socket.create_connection(address[:2], DEADLINE_S) as client:
+                        assert client.recv(1000).startswith(b"220 mx.example.test ESMTP ")
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(DEADLINE_S)
+                    client.connect(str(tmp_path / "lmtp"))
+                    assert client.recv(1000).startswith(b"220 mx.example.test LMTP ")
+                if generation == 1:
+                    server.signal(signal.SIGHUP)
+                    wait_until(lambda: server.metric("fastsmtp_generation") == 2)
+            deliver(server, four.getsockname())
+            wait_until(lambda: bool(server.log_lines("transaction")), "the transaction is logged")
+            assert [line["listener"] for line in server.log_lines("transaction")] == ["mx"]
+            assert not server.troubles()
+        assert (tmp_path / "lmtp").exists()  # it is systemd's
+
+
+def test_a_name_that_systemd_did_not_give(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site", {"listen.smtp": []}, ALICE, NAMED)
+    command = [sys.executable, "-m", "fastsmtp", "serve", "-c", str(site)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 3
+    assert "systemd:mx: systemd has given no socket of this name (there are none)" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="no systemd-socket-activate here")
+def test_systemd_itself_gives_the_sockets(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site", {"listen.smtp": []}, ALICE, NAMED.split("[[listener]]\naddress")[0])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    activate = ["systemd-socket-activate", "--listen", f"127.0.0.1:{port}", "--fdname", "mx"]
+    first: list[socket.socket] = []
+
+    def come() -> bool:
+        """It starts us when somebody comes, so somebody has to."""
+        try:
+            first.append(socket.create_connection(("127.0.0.1", port), DEADLINE_S))
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait_until, come, "systemd listens")
+        with serve(site, starter=activate) as server:
+            waiting.result()
+            with first[0] as client:
+                assert client.recv(1000).startswith(b"220 ")
+            assert server.port == port
             deliver(server)
 
 

@@ -4,8 +4,10 @@ import os
 import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from fastsmtp.config.places import Door, ListenAddress, UnixAddress
 from fastsmtp.errors import StartError
 
 __all__ = ["ActivatedSocket", "activated_sockets"]
@@ -21,20 +23,20 @@ class ActivatedSocket:
     name: str
 
     @property
-    def address(self) -> str:
-        """As the configuration spells it."""
+    def address(self) -> Door:
+        """Where it listens."""
         name = self.socket.getsockname()
         if self.socket.family == socket.AF_UNIX:
-            return f"unix:{os.fsdecode(name)}"
-        return f"[{name[0]}]:{name[1]}" if self.socket.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+            return UnixAddress(Path(os.fsdecode(name)))
+        return ListenAddress(*name[:2])
 
     @property
-    def also_ipv4(self) -> str:
-        """The IPv4 address that it listens on besides, as a socket of both families; else nothing."""
+    def also_ipv4(self) -> ListenAddress | None:
+        """The IPv4 address that it listens on besides, as a socket of both families; else None."""
         if self.socket.family != socket.AF_INET6 or self.socket.getsockname()[0] != "::":
-            return ""
+            return None
         is_alone = self.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-        return "" if is_alone else f"0.0.0.0:{self.socket.getsockname()[1]}"
+        return None if is_alone else ListenAddress("0.0.0.0", self.socket.getsockname()[1])  # noqa: S104 - it is so
 
 
 def activated_sockets(environment: MutableMapping[str, str], first: int = _FIRST) -> list[ActivatedSocket]:

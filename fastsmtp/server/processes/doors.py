@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from fastsmtp.config.listeners import ListenerEntry
-from fastsmtp.config.places import ListenAddress, UnixAddress
+from fastsmtp.config.places import ListenAddress, SystemdAddress, UnixAddress
 from fastsmtp.errors import StartError
 from fastsmtp.server.processes.activation import ActivatedSocket
 from fastsmtp.server.sockets import NO_CHANGE, BoundSocket, Owner, bind, set_owner_and_mode
@@ -54,7 +54,7 @@ class Entrance:
     def close(self, kept: Sequence[BoundSocket]) -> None:
         """Let go of all sockets but these. Whoever waits there hears 421, or the next server."""
         for one in self.sockets:
-            if any(one is other for other in kept):
+            if any(one.socket is other.socket for other in kept):
                 continue
             if not self.is_lent:
                 _turn_away(one.socket)
@@ -125,24 +125,28 @@ def make_doors(
 def _lent(entries: Sequence[ListenerEntry], activated: Sequence[ActivatedSocket]) -> dict[int, tuple[BoundSocket, ...]]:
     """Systemd's sockets by number of the listener that they are for. Raises StartError for one that is for nobody."""
     lent: dict[int, tuple[BoundSocket, ...]] = {}
+    addresses = [entry.address for entry in entries]
     for one in activated:
-        addresses = [str(entry.address) for entry in entries]
-        fitting = [number for number, entry in enumerate(entries) if one.name and one.name == entry.name]
+        fitting = [number for number, address in enumerate(addresses) if address == SystemdAddress(one.name)]
+        fitting = fitting or [number for number, entry in enumerate(entries) if one.name and one.name == entry.name]
         fitting = fitting or [number for number, address in enumerate(addresses) if address == one.address]
         # One socket for both families serves the listener for IPv6, and that for IPv4 where there is no other.
         also = [number for number, address in enumerate(addresses) if address == one.also_ipv4]
         if not fitting and not also:
             raise StartError(
                 f"systemd has made a socket on {one.address}, and no listener is there; name its address in [listen] "
-                "smtp or in a [[listener]], or take it out of the socket unit"
+                f'smtp or in a [[listener]], there also as "systemd:{one.name}", or take it out of the socket unit'
             )
-        address = entries[(fitting or also)[0]].address
-        bound = BoundSocket(one.socket, address)
+        bound = BoundSocket(one.socket, one.address)
         if fitting:
             lent[fitting[0]] = (*lent.get(fitting[0], ()), bound)
             lent.update((number, ()) for number in also)
         else:
             lent[also[0]] = (bound,)
+    for number, address in enumerate(addresses):
+        if isinstance(address, SystemdAddress) and number not in lent:
+            names = ", ".join(dict.fromkeys(one.name for one in activated)) or "none"
+            raise StartError(f"{address}: systemd has given no socket of this name (there are {names})")
     return lent
 
 

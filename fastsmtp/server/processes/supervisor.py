@@ -188,9 +188,9 @@ class Supervisor:
     def running(self) -> RunningServer:
         """Where it listens."""
         listeners = [
-            RunningListener(entrance.entry.title, entrance.sockets[0].address, entrance.entry.protocol)
+            RunningListener(entrance.entry.title, address, entrance.entry.protocol)
             for entrance in self._generation.doors.entrances
-            if entrance.sockets
+            for address in dict.fromkeys(one.address for one in entrance.sockets)
         ]
         pids = [slot.worker.pid for slot in self._crew.slots if slot.worker is not None]
         return RunningServer(listeners, None if self._pages is None else self._pages.address, pids)

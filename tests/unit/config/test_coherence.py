@@ -50,7 +50,15 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
         ),
         (
             {"listener": [{**ONE, "socket_mode": "0600"}]},
-            "listener[0].socket_mode: is for Unix sockets, which 127.0.0.1:2525 is not; leave it out",
+            "listener[0].socket_mode: is for Unix sockets of ours, which 127.0.0.1:2525 is not; leave it out",
+        ),
+        (
+            {"listener": [{"address": "systemd:lmtp", "socket_user": "joe"}]},
+            "listener[0].socket_user: is for Unix sockets of ours, which systemd:lmtp is not; leave it out",
+        ),
+        (
+            {"listener": [{"address": "systemd:smtp"}, {"address": "systemd:smtp"}]},
+            "listener[1]: systemd:smtp has a listener already; write each address once",
         ),
         (
             {"listener": [{"address": "[::]:25", "protocol": "lmtp"}]},

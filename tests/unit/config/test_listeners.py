@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from fastsmtp.config.listeners import ListenerEntry, users_of
 from fastsmtp.config.model import Settings
-from fastsmtp.config.places import ListenAddress, UnixAddress
+from fastsmtp.config.places import ListenAddress, SystemdAddress, UnixAddress
 
 BASE = Path("/srv/mx")
 
@@ -57,11 +57,24 @@ def test_a_listener_says_what_it_is() -> None:
     assert (found.has_plugin("loop"), found.has_plugin("headers")) == (True, False)
 
 
+def test_sockets_of_systemd_have_a_name() -> None:
+    found = listener(address="systemd:smtp.socket")
+
+    assert found.address == SystemdAddress("smtp.socket")
+    assert found.title == "systemd:smtp.socket"
+
+
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
         ({}, "Field required"),
-        ({"address": "unix:"}, 'is no address to listen on; write "HOST:PORT" or "[IPV6]:PORT", or "unix:PATH"'),
+        (
+            {"address": "unix:"},
+            'is no address to listen on; write "HOST:PORT" or "[IPV6]:PORT", or "unix:PATH", or "systemd:NAME"',
+        ),
+        ({"address": "systemd:"}, "names no sockets of systemd; write what FileDescriptorName= says"),
+        ({"address": "systemd:two words"}, "names no sockets of systemd"),
+        ({"address": "systemd:a:b"}, "names no sockets of systemd"),
         ({"address": "unix:a\0b"}, "is not a path"),
         ({"address": "unix:" + "x" * 100}, "108 octets; the path of a Unix socket has at most 107"),
         ({"address": "unix:" + "ü" * 50}, "108 octets; the path of a Unix socket has at most 107"),

@@ -196,3 +196,8 @@ def test_a_server_that_is_dying_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
     bound = bind(entry(str(dying.address)))
     assert bound.address == dying.address
     bound.close()
+
+
+def test_only_systemd_makes_sockets_of_systemd() -> None:
+    with pytest.raises(StartError, match="systemd:smtp: only systemd can make its sockets"):
+        bind(entry("systemd:smtp"))

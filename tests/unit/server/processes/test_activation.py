@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fastsmtp.config.places import ListenAddress
 from fastsmtp.errors import StartError
 from fastsmtp.server.processes.activation import activated_sockets
 
@@ -44,14 +45,14 @@ def test_addresses_and_names(stack: ExitStack, tmp_path: Path) -> None:
         stack.enter_context(one.socket)
     assert environment == {"HOME": "/"}
     assert [one.name for one in given] == ["smtp", "smtp", "both", "alone", "lmtp"]
-    assert [one.address for one in given] == [
+    assert [str(one.address) for one in given] == [
         f"127.0.0.1:{ports[0]}",
         f"[::1]:{ports[1]}",
         f"[::]:{ports[2]}",
         f"[::]:{ports[3]}",
         f"unix:{tmp_path}/lmtp",
     ]
-    assert [one.also_ipv4 for one in given] == ["", "", f"0.0.0.0:{ports[2]}", "", ""]
+    assert [one.also_ipv4 for one in given] == [None, None, ListenAddress("0.0.0.0", ports[2]), None, None]  # noqa: S104
     assert not any(os.get_inheritable(one.socket.fileno()) for one in given)
     assert not any(one.socket.getblocking() for one in given)
 

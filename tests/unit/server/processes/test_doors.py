@@ -177,10 +177,10 @@ def listening(stack: ExitStack, host: str = "127.0.0.1", name: str = "", *, both
 
 def test_by_address(stack: ExitStack) -> None:
     given = listening(stack)
-    doors = make(stack, ["127.0.0.1:0", given.address], 2, activated=[given])
+    doors = make(stack, ["127.0.0.1:0", str(given.address)], 2, activated=[given])
     assert [doors.of(slot)[1] for slot in range(2)] == [(given.socket.fileno(),)] * 2
     assert [listener for listener, _ in doors.own(0)] == [0]
-    assert str(doors.entrances[1].sockets[0].address) == given.address
+    assert doors.entrances[1].sockets[0].address == given.address
 
 
 def test_by_name(stack: ExitStack, tmp_path: Path) -> None:
@@ -189,6 +189,34 @@ def test_by_name(stack: ExitStack, tmp_path: Path) -> None:
     doors = make_doors(entries, 2, given)
     stack.callback(doors.close)
     assert doors.of(0)[1] == tuple(one.socket.fileno() for one in given)
+
+
+def test_by_the_name_that_is_its_address(stack: ExitStack) -> None:
+    given = [listening(stack, name="smtp"), listening(stack, "::1", name="smtp"), listening(stack, name="other")]
+    doors = make(stack, ["systemd:smtp", str(given[2].address)], 2, activated=given)
+    assert (
+        doors.of(0)
+        == doors.of(1)
+        == tuple(tuple(one.socket.fileno() for one in given if one.name == name) for name in ("smtp", "other"))
+    )
+    assert [one.address for one in doors.entrances[0].sockets] == [one.address for one in given[:2]]
+
+
+def test_a_name_that_systemd_does_not_know(stack: ExitStack) -> None:
+    given = listening(stack, name="stmp")
+    with pytest.raises(StartError, match=r"systemd:smtp: systemd has given no socket of this name \(there are stmp\)"):
+        make(stack, ["systemd:smtp", str(given.address)], 1, activated=[given])
+    with pytest.raises(StartError, match=r"there are none"):
+        make(stack, ["systemd:smtp"], 1)
+
+
+def test_a_reload_keeps_the_sockets_of_systemd_open(stack: ExitStack) -> None:
+    given = listening(stack, name="smtp")
+    before = make(stack, ["systemd:smtp"], 1, activated=[given])
+    after = make(stack, ["systemd:smtp"], 2, before, activated=[given])
+    before.close(after)
+    assert is_open(given.socket.fileno())
+    assert after.of(0) == before.of(0) == ((given.socket.fileno(),),)
 
 
 def test_one_for_both_families(stack: ExitStack) -> None:
@@ -210,7 +238,7 @@ def test_one_for_nobody_is_told(stack: ExitStack) -> None:
 def test_who_waits_at_one_of_systemd_waits_for_the_next_server(stack: ExitStack) -> None:
     given = listening(stack)
     kept = stack.enter_context(given.socket.dup())
-    doors = make(stack, [given.address], 1, activated=[given])
+    doors = make(stack, [str(given.address)], 1, activated=[given])
     with socket.create_connection(given.socket.getsockname(), timeout=20) as client:
         doors.close()
         server, _ = kept.accept()
