@@ -24,6 +24,11 @@ class LimitSettings(Table):
         "Octets that are read as header; a longer header is taken, and what is behind them counts as body.",
         ge=1,
     )
+    hops: int = default(
+        100,
+        "Received fields in a message; with more of them it is in a loop, and is refused with 554. 0: no limit.",
+        ge=0,
+    )
     messages: int = default(
         1000,
         "MAIL commands in one connection, offered as MAILMAX; the next one is answered with 421, and the client may go "

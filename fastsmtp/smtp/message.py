@@ -50,6 +50,13 @@ class Header:
         wanted = name.lower().encode("ascii")
         return [value for field, value in self.fields() if field == wanted]
 
+    def has_more(self, name: bytes, count: int) -> bool:
+        """Whether more than `count` (0: any number) fields have this name, which is in lower case and has no blanks."""
+        # Without as many lines there cannot be as many fields: so it is with nearly every header.
+        if not 0 < count < self.raw.count(b"\n"):
+            return False
+        return len(re.findall(rb"^%b[ \t]*:" % re.escape(name), self.raw, re.MULTILINE | re.IGNORECASE)) > count
+
     def get(self, name: str) -> bytes | None:
         """The value of the first field of this name, or None."""
         wanted = name.lower().encode("ascii")

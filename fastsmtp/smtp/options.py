@@ -48,7 +48,8 @@ class SessionOptions:
     `protocol` is what is spoken: in LMTP (RFC 2033) each recipient hears his own reply to the message. `asks` are the
     stages about which somebody wants to be asked; `errors` is how many bad commands are answered before the session is
     ended, `unknown_commands` the same for verbs that nobody knows. A client may say MAIL as often as `messages` says,
-    has `commands` for each message, and `nonmail_commands` for talk that is not about mail (0: no limit). `pipelining`
+    has `commands` for each message, and `nonmail_commands` for talk that is not about mail; a message may have `hops`
+    Received fields (0: no limit). `pipelining`
     is "strict" where it has to wait for the reply to what must be the last command of its group (RFC 2920 section 3.1).
     A body of more than `spool_above` octets goes into what `make_spool` makes; where that is None, all of it stays in
     memory. `room` and `load` change while sessions run. `starttls` offers TLS to those who have none, `requires_tls`
@@ -63,6 +64,7 @@ class SessionOptions:
     recipients: int = 100
     command_line: int = 2048
     header_size: int = 262_144
+    hops: int = 100
     errors: int = 20
     unknown_commands: int = 10
     messages: int = 1000

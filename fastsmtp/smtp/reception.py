@@ -8,7 +8,7 @@ from typing import Final
 from fastsmtp import _parser
 from fastsmtp.smtp.message import Message, SpoolError
 from fastsmtp.smtp.options import SessionOptions
-from fastsmtp.smtp.replies import BARE_NEWLINE, MAIL_FIRST, MESSAGE_TOO_BIG, STORE_FULL, Reply
+from fastsmtp.smtp.replies import BARE_NEWLINE, LOOP, MAIL_FIRST, MESSAGE_TOO_BIG, STORE_FULL, Reply
 from fastsmtp.smtp.transitions import Dropped, State
 
 __all__ = ["Reception"]
@@ -120,6 +120,9 @@ class Reception:
         message.size = self._parser.size
         if (refusal := self.check()) is not None:
             return refusal
+        # RFC 5321 section 6.3: with a mailbox that forwards its mail to us, we may be a part of a loop.
+        if message.header.has_more(b"received", self._options.hops):
+            return LOOP
         if not self.has_room(message.size * copies):
             return STORE_FULL
         if message.spool is not None:

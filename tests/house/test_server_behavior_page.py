@@ -36,6 +36,7 @@ def test_defaults_are_those_of_the_model() -> None:
         "limits.commands": f"{limits.commands}",
         "limits.nonmail_commands": f"{limits.nonmail_commands}",
         "limits.unknown_commands": f"{limits.unknown_commands}",
+        "limits.hops": f"{limits.hops}",
         "limits.errors": f"{limits.errors}",
         "limits.connections": f"{limits.connections:_}".replace("_", " "),
         "limits.connections_per_address": f"{limits.connections_per_address}",

@@ -50,6 +50,25 @@ def test_fields_by_name() -> None:
     assert (header.get("cc"), header.get_all("cc")) == (None, [])
 
 
+@pytest.mark.parametrize(
+    ("raw", "count"),
+    [
+        (b"", 0),
+        (b"Received: a\n" * 3 + b"\n", 3),
+        (b"RECEIVED:a\nreceived : b\n\n", 2),
+        (b"Received: a\n" * 3, 3),
+        # Continuations, other names, and bare CRs begin no field.
+        (b"Received: a\n Received: b\n\tReceived: c\n\n", 1),
+        (b"X-Received: a\nReceivedx: b\nReceived\n: c\nReceived-SPF: d\n\n", 0),
+        (b"Subject: a\rReceived: b\n\nReceived: body\n", 1),
+    ],
+)
+def test_more_fields_of_a_name_than_a_limit(raw: bytes, count: int) -> None:
+    header = Header(raw)
+    assert [header.has_more(b"received", limit) for limit in range(1, 5)] == [count > limit for limit in range(1, 5)]
+    assert not header.has_more(b"received", 0)
+
+
 def test_only_so_many_fields_are_looked_at() -> None:
     def fields(count: int) -> list[tuple[bytes, bytes]]:
         return Header(b"".join(b"f%d: v\n folded\n" % number for number in range(count)) + b"\n").fields()
