@@ -51,13 +51,16 @@ _log = logging.getLogger("fastsmtp.server")
 
 def _admission(settings: Settings, stats: Stats, clients: ClientTable) -> Admission:
     overload = settings.overload
+    descriptors = descriptors_for_connections(allow_descriptors())
+    if descriptors < settings.limits.connections:
+        _log.warning("not enough open files for limits.connections", extra={"connections": descriptors})
     return Admission(
         clients,
         settings.limits,
         Overload(overload.calm),
         Refusals(stats),
         known_s=overload.known,
-        descriptors=descriptors_for_connections(allow_descriptors()),
+        descriptors=descriptors,
     )
 
 

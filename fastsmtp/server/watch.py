@@ -118,8 +118,9 @@ class LoadWatch:
                 break
             connection.shed()
             ended += 1
-        self._cells[self._shed] += ended
-        _log.warning("no memory for more messages", extra={"ended": ended, "held_bytes": load.octets})
+        if ended:
+            self._cells[self._shed] += ended
+            _log.warning("memory was needed for other messages", extra={"ended": ended, "held_bytes": load.octets})
 
     def _tell(self, values: Mapping[str, float]) -> None:
         """Nobody should have to guess why mail is turned away, or since when it is not."""
