@@ -20,7 +20,7 @@ HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
 BUILD: Final = Path("build") / "fuzz"
 """From ROOT on: libFuzzer calls itself through a shell, which would stumble over a space in the path."""
-MODULES: Final = ("_parser",)
+MODULES: Final = ("_parser", "_salvage")
 """Extension modules with something to fuzz in them."""
 AGAIN: Final = """\
 #!/bin/sh
@@ -89,7 +89,7 @@ def fuzz(target: str, arguments: Sequence[str]) -> None:
 def load_instrumented(module: str) -> None:
     """Have everybody get an extension module of ours that tells libFuzzer where it goes."""
     library = BUILD / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    sources = [ROOT / "fastsmtp" / f"{module}.pyx", HERE / "coverage.c"]
+    sources = [*(ROOT / "fastsmtp").glob(f"{module}*.p*"), HERE / "coverage.c"]
     if not library.exists() or library.stat().st_mtime < max(path.stat().st_mtime for path in sources):
         compile_instrumented(module, library)
     name = f"fastsmtp.{module}"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segments
 from fuzz import corpora, path_grammar
-from fuzz.targets import address, chunks, commands, data, proxy, sasl, session
+from fuzz.targets import address, chunks, commands, data, journal, proxy, sasl, session
 from properties import oracle
 
 from fastsmtp.server.proxy.header import ProxyHeader, read_header
@@ -85,12 +86,17 @@ def ends_in_a_bare_newline(challenge: bytes) -> bytes:
     return b"334 " + b64encode(challenge) + b"\n"
 
 
+def forgets_heads(segment: bytes, lap: int, offset: int) -> tuple[segments.Record, int]:
+    record, end = real_record(segment, lap, offset)
+    return record._replace(copies=tuple(copy._replace(head=b"") for copy in record.copies)), end
+
+
 def accepts_nobody(*_: object) -> Reply:
     return Reply(250, "2.0.0", "x" * 600)
 
 
 real_message, real_commands, real_chunked = oracle.message, oracle.commands, oracle.chunked
-real_path, real_header = path_grammar.read_path, read_header
+real_path, real_header, real_record = path_grammar.read_path, read_header, segments.decode
 
 MISTAKES: list[tuple[Any, str, Callable[..., Any], Any]] = [
     (data, "message", ends_at_bare_newlines, oracle),
@@ -99,6 +105,7 @@ MISTAKES: list[tuple[Any, str, Callable[..., Any], Any]] = [
     (commands, "commands", takes_longer_lines, oracle),
     (chunks, "chunked", keeps_carriage_returns, oracle),
     (address, "read_path", takes_any_octet, path_grammar),
+    (journal, "decode", forgets_heads, journal),
     (proxy, "read_header", ends_early, proxy),
     (sasl, "encode_challenge", ends_in_a_bare_newline, sasl),
     (session, "message", forgets_transparency, oracle),
