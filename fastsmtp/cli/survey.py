@@ -19,6 +19,7 @@ from fastsmtp.log import socket_of
 from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.plugin import Stage
 from fastsmtp.ports import Directory, Found
+from fastsmtp.server.sockets import unix_faults
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
 
@@ -48,6 +49,9 @@ def survey(path: Path) -> list[Finding]:
         findings += _plugins(path, settings)
     if "tls" not in faulty and settings.tls.is_on:
         findings += _certificates(path, settings)
+    if not {"listen", "listener"} & faulty:
+        faults = (fault for entry in settings.listeners for fault in unix_faults(entry))
+        findings += (Finding("listeners", "error", f"{path}: {fault}") for fault in faults)
     if "directory" not in faulty:
         findings += asyncio.run(_database(settings))
     if "maildir" not in faulty:

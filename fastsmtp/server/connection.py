@@ -110,7 +110,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._session = Session(service.options_for(ends.remote_address), connection, stats.replies, shared.ids)
         shared.open.add(self)
         stats.cells[stats.open] += 1
-        stats.cells[stats.accepted] += 1
+        stats.cells[service.counts.accepted] += 1
         self._pace = Pace(service.patience, shared.loop.time())
         offer = service.tls
         if offer is not None and offer.is_implicit:
@@ -124,7 +124,7 @@ class ConnectionProtocol(asyncio.Protocol):
     def turn_away(self, transport: asyncio.Transport, reply: Reply) -> None:
         """Nothing is made or kept for who does not get in: the answer, and the end."""
         stats = self._shared.stats
-        stats.cells[stats.turned_away] += 1
+        stats.cells[self._service.counts.turned_away] += 1
         stats.replies.count(b"connect", reply.code)
         offer = self._service.tls
         if offer is None or not offer.is_implicit:  # a handshake to say no in costs more than there may be

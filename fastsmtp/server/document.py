@@ -52,7 +52,7 @@ def _label(family: Family, position: int) -> str:
     """A label with its values, where they are few and the same everywhere."""
     name = family.labels[position]
     values = sorted({values[position] for values in family.children})
-    is_short = name not in {"verb", "stage", "plugin", "mode", "answer", "certificate", "worker"}
+    is_short = name not in {"verb", "stage", "plugin", "mode", "answer", "certificate", "listener", "worker"}
     return f"{name}: {', '.join(filter(None, values))}" if is_short else name
 
 

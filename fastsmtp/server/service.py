@@ -1,13 +1,13 @@
 """What all connections of one listener have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fastsmtp.config.networks import NetworkSet, packed_address
 from fastsmtp.log import connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.pace import Patience
-from fastsmtp.server.shared import Shared
+from fastsmtp.server.shared import ListenerStats, Shared
 from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.transaction import Connection, Transaction
@@ -33,6 +33,10 @@ class Service:
     pipeline: Pipeline
     tls: TlsOffer | None = None
     trust: Trust | None = None
+    counts: ListenerStats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.counts = self.shared.stats.at_listener(self.name)
 
     def options_for(self, address: str) -> SessionOptions:
         """What the session of a client with this address is offered."""
@@ -43,7 +47,7 @@ class Service:
         """Account for a transaction: plugins, metrics, one log line."""
         duration_ns = self.shared.clock.monotonic_ns() - transaction.begun_ns if transaction.begun_ns else 0
         stats = self.shared.stats
-        stats.cells[stats.ended[transaction.outcome]] += 1
+        stats.cells[self.counts.ended[transaction.outcome]] += 1
         stats.seconds[transaction.outcome].observe(duration_ns)
         self.pipeline.ended(transaction)
         self.shared.log.write(transaction_line(transaction, time=self.shared.clock.time(), duration_ns=duration_ns))

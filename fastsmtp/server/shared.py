@@ -16,7 +16,7 @@ from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.transaction import TRANSACTION_OUTCOMES
 from fastsmtp.stats import Histogram, Stats
 
-__all__ = ["READING_TIME", "ConnectionStats", "OpenConnection", "Shared"]
+__all__ = ["READING_TIME", "ConnectionStats", "ListenerStats", "OpenConnection", "Shared"]
 
 
 READING_TIME: Final = "reading_time"
@@ -57,12 +57,9 @@ class ConnectionStats:
     """The cells that connections count in."""
 
     def __init__(self, stats: Stats, asks: frozenset[Stage]) -> None:
+        self._stats = stats
         self.cells = stats.cells
         self.replies = ReplyCounter(stats)
-        self.accepted = stats.cell(stats.counter("fastsmtp_connections_total", "Connections accepted."))
-        self.turned_away = stats.cell(
-            stats.counter("fastsmtp_connections_refused_total", "Connections turned away at the door.")
-        )
         self.open = stats.cell(stats.gauge("fastsmtp_connections", "Connections that are open."))
         self.received = stats.cell(stats.counter("fastsmtp_received_bytes_total", "Octets read from clients."))
         self.faults = stats.cell(
@@ -72,10 +69,6 @@ class ConnectionStats:
             stats.counter("fastsmtp_early_talkers_total", "Clients that spoke before they were greeted.")
         )
         self.limits = limit_cells(stats, *_TIME_LIMITS)
-        ended = stats.counter(
-            "fastsmtp_transactions_total", "Mail transactions by how they ended.", outcome=TRANSACTION_OUTCOMES
-        )
-        self.ended = {outcome: stats.cell(ended, outcome) for outcome in TRANSACTION_OUTCOMES}
         seconds = stats.histogram(
             "fastsmtp_transaction_seconds",
             "Duration of mail transactions, from the first question to the last reply.",
@@ -88,6 +81,31 @@ class ConnectionStats:
             stage=[stage.label for stage in Stage if stage in asks],
         )
         self.stages: dict[Stage, Histogram] = {stage: stats.timer(stage_seconds, stage.label) for stage in asks}
+
+    def at_listener(self, name: str) -> "ListenerStats":
+        """The cells of one listener."""
+        return ListenerStats(self._stats, name)
+
+
+class ListenerStats:
+    """What is counted at each listener by itself: who comes, and what becomes of the mail."""
+
+    __slots__ = ("accepted", "ended", "turned_away")
+
+    def __init__(self, stats: Stats, name: str) -> None:
+        accepted = stats.counter("fastsmtp_connections_total", "Connections accepted.", listener=[name])
+        self.accepted = stats.cell(accepted, name)
+        turned_away = stats.counter(
+            "fastsmtp_connections_refused_total", "Connections turned away at the door.", listener=[name]
+        )
+        self.turned_away = stats.cell(turned_away, name)
+        ended = stats.counter(
+            "fastsmtp_transactions_total",
+            "Mail transactions by how they ended.",
+            listener=[name],
+            outcome=TRANSACTION_OUTCOMES,
+        )
+        self.ended = {outcome: stats.cell(ended, name, outcome) for outcome in TRANSACTION_OUTCOMES}
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import pwd
 import socket
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.places import Door, ListenAddress, SystemdAddress, UnixAddress
 from fastsmtp.errors import StartError
 
-__all__ = ["NO_CHANGE", "BoundSocket", "Owner", "bind", "set_owner_and_mode"]
+__all__ = ["NO_CHANGE", "BoundSocket", "Owner", "bind", "set_owner_and_mode", "unix_faults"]
 
 _SEND_BYTES: Final = 65_536
 _PROBE_S: Final = 1.0
@@ -146,6 +147,19 @@ def set_owner_and_mode(entry: ListenerEntry, address: UnixAddress, default_owner
         raise StartError(f"cannot give {address} its owner and mode: {os.strerror(error.errno or 0)}") from error
 
 
+def unix_faults(entry: ListenerEntry) -> Iterator[str]:
+    """What would keep a Unix socket from being made, as far as that can be seen without making it."""
+    if isinstance(entry.address, UnixAddress):
+        folder = entry.address.path.parent
+        if not folder.is_dir():
+            yield f"cannot listen on {entry.address}: there is no folder {folder}; make it, or change the address"
+        for look_up in (_owner, _group):
+            try:
+                look_up(entry)
+            except StartError as error:
+                yield str(error)
+
+
 def _remove_stale(address: UnixAddress) -> None:
     """Remove a socket that nobody listens on any more. Raises OSError where there is anything else."""
     try:
@@ -167,6 +181,8 @@ def _remove_stale(address: UnixAddress) -> None:
 
 def _refused(address: Door, error: OSError) -> StartError:
     """What to tell the operator."""
+    if isinstance(address, UnixAddress) and error.errno == errno.ENOENT:
+        return StartError(f"cannot listen on {address}: there is no folder {address.path.parent}; make it")
     reason = os.strerror(error.errno or 0)
     return StartError(f"cannot listen on {address}: {reason}; change the address, or end what is there")
 

@@ -8,6 +8,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGHUP
 from typing import Final
 
 import pytest
@@ -92,6 +93,25 @@ def test_a_socket_that_is_taken_is_a_sentence(server: ServerProcess, tmp_path: P
         server.configuration.write_text(configuration)
         with pytest.raises(AssertionError, match=r"exit code 3: .*rival\.sock: Address already in use"):
             serve(server.configuration).__enter__()
+
+
+def test_a_reload_adds_listeners_and_takes_them_away(server: ServerProcess) -> None:
+    path = server.folder / "relay.sock"
+    text = server.configuration.read_text()
+    other = text.replace('name = "relay"', 'name = "other"').replace("relay.sock", "other.sock")
+    server.configuration.write_text(other)
+    server.signal(SIGHUP)
+    wait_until(lambda: server.metric("fastsmtp_generation") == 2, "the new generation serves")
+    assert not path.exists()
+    server.listeners["other"] = f"unix:{server.folder}/other.sock"
+    with RawClient(server.connect("other")) as client:
+        client.say(b"EHLO client.example.org")
+        client.deliver(b"Subject: x\r\n\r\nbody\r\n")
+    assert server.metric("fastsmtp_connections_total", listener="other") == 1
+    wait_until(
+        lambda: server.metric("fastsmtp_transactions_total", listener="other", outcome="stored") == 1, "it is counted"
+    )
+    assert not server.troubles()
 
 
 LMTP: Final = """

@@ -131,3 +131,14 @@ def test_a_plugin_that_waits_for_logins_in_vain(tmp_path: Path) -> None:
     text = configuration.read_text().replace("enabled = false", "enabled = true", 1)
     configuration.write_text(text.replace("require_tls = true", "require_tls = false"))
     assert warnings() == []
+
+
+def test_a_unix_socket_that_cannot_be_made(tmp_path: Path) -> None:
+    configuration = create_site(tmp_path, {"listen.smtp": []}, domain="example.org", users=["postmaster"])
+    configuration.write_text(configuration.read_text() + '[[listener]]\naddress = "unix:run/smtp.sock"\n')
+
+    [error] = [finding for finding in survey(configuration) if finding.level == "error"]
+
+    socket = tmp_path / "run/smtp.sock"
+    hint = f"there is no folder {socket.parent}; make it, or change the address"
+    assert (error.subject, error.sentence) == ("listeners", f"{configuration}: cannot listen on unix:{socket}: {hint}")

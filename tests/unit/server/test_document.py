@@ -16,7 +16,7 @@ def test_every_row_is_a_metric_with_a_sentence() -> None:
 
 def test_labels_with_few_values_list_them() -> None:
     labels = {name: labels for name, _, labels, _ in ROW.findall(document())}
-    assert labels["fastsmtp_transactions_total"] == "outcome: deferred, lost, refused, reset, stored"
+    assert labels["fastsmtp_transactions_total"] == "listener; outcome: deferred, lost, refused, reset, stored"
     assert labels["fastsmtp_plugin_answers_total"] == "plugin; stage; mode; answer"
 
 

@@ -18,7 +18,7 @@ from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.service import Service, Trust
-from fastsmtp.server.shared import ConnectionStats, Shared
+from fastsmtp.server.shared import ConnectionStats, ListenerStats, Shared
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.record import Result
@@ -41,7 +41,7 @@ def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:
     log_file = tmp_path / "log"
     stats = Stats()
 
-    async def account() -> ConnectionStats:
+    async def account() -> ListenerStats:
         log = LineLog.open(log_file)
         listener = service(log, stats)
         connection = Connection("C1", "192.0.2.1", 4711, "192.0.2.2", 25)
@@ -50,7 +50,7 @@ def test_a_transaction_is_one_log_line_and_one_count(tmp_path: Path) -> None:
         transaction.begun_ns = listener.shared.clock.monotonic_ns() - 2_000_000
         listener.ended(transaction)
         log.close()
-        return listener.shared.stats
+        return listener.counts
 
     counted = asyncio.run(account())
     (line,) = log_file.read_text().splitlines()

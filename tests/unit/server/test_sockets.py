@@ -13,7 +13,7 @@ import pytest
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.places import ListenAddress, UnixAddress
 from fastsmtp.errors import StartError
-from fastsmtp.server.sockets import BoundSocket, bind, set_owner_and_mode
+from fastsmtp.server.sockets import BoundSocket, bind, set_owner_and_mode, unix_faults
 
 
 def entry(address: str, **keys: Any) -> ListenerEntry:
@@ -138,7 +138,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="No such file or directory"):
+    with pytest.raises(StartError, match=r"there is no folder .*/nowhere; make it"):
         bind(entry(f"unix:{tmp_path}/nowhere/s"))
 
 
@@ -201,3 +201,15 @@ def test_a_server_that_is_dying_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
 def test_only_systemd_makes_sockets_of_systemd() -> None:
     with pytest.raises(StartError, match="systemd:smtp: only systemd can make its sockets"):
         bind(entry("systemd:smtp"))
+
+
+def test_what_can_be_seen_beforehand(tmp_path: Path) -> None:
+    assert list(unix_faults(entry(f"unix:{tmp_path}/s"))) == []
+    assert list(unix_faults(entry("192.0.2.1:25"))) == []
+    wrong = entry(f"unix:{tmp_path}/run/s", socket_user="no-such-user", socket_group="no-such-group")
+    assert list(unix_faults(wrong)) == [
+        f"cannot listen on unix:{tmp_path}/run/s: there is no folder {tmp_path}/run; make it, or change the address",
+        f"unix:{tmp_path}/run/s: there is no user 'no-such-user'; change socket_user",
+        f"unix:{tmp_path}/run/s: there is no group 'no-such-group'; change socket_group",
+    ]
+    assert list(tmp_path.iterdir()) == []
