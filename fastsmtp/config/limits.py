@@ -30,13 +30,13 @@ class LimitSettings(Table):
         ge=0,
     )
     messages: int = default(
-        1000,
+        100_000,
         "MAIL commands in one connection, offered as MAILMAX; the next one is answered with 421, and the client may go "
         "on in another connection. 0: no limit.",
         ge=0,
     )
     commands: int = default(
-        5000,
+        10_000,
         "Commands for each message that is stored; the next one is answered with 421 and ends the connection. Chunks "
         "of 1 KiB and more are not counted. 0: no limit.",
         ge=0,

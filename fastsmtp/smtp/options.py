@@ -67,8 +67,8 @@ class SessionOptions:
     hops: int = 100
     errors: int = 20
     unknown_commands: int = 10
-    messages: int = 1000
-    commands: int = 5000
+    messages: int = 100_000
+    commands: int = 10_000
     nonmail_commands: int = 100
     pipelining: Literal["lenient", "strict"] = "lenient"
     spool_above: int = 262_144

@@ -168,10 +168,17 @@ def test_smtplib_many_on_one_connection(witness: Witness) -> None:
     [
         (["-l", "4096"], 1, 1),
         (["-m", "60", "-s", "6", "-l", "300", "-d"], 60, 1),
+        (["-m", "1100", "-l", "300", "-d"], 1100, 1),
         (["-m", "20", "-s", "4", "-l", "20000", "-r", "4"], 20, 4),
         (["-l", "10000000"], 1, 1),
     ],
-    ids=["one", "many in six sessions", "several recipients in four sessions", "ten megabytes"],
+    ids=[
+        "one",
+        "many in six sessions",
+        "very many in one session",
+        "several recipients in four sessions",
+        "ten megabytes",
+    ],
 )
 def test_smtp_source(options: list[str], messages: int, recipients: int, witness: Witness) -> None:
     host, port = witness.endpoint

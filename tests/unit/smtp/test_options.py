@@ -22,7 +22,7 @@ def test_ehlo_lists_what_is_offered() -> None:
     assert options.ehlo_reply.wire == (
         b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
         b"250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"
-        b"250 LIMITS MAILMAX=1000 RCPTMAX=100\r\n"
+        b"250 LIMITS MAILMAX=100000 RCPTMAX=100\r\n"
     )
     assert options.helo_reply.wire == b"250 mx.example.test\r\n"
 
