@@ -107,6 +107,10 @@ class Dialogue:
             return False
         return True
 
+    def count_anew(self) -> None:
+        """Another client is there, who has said nothing and sent nothing yet."""
+        self._nonmail = self._messages = 0
+
     def permits_input(self) -> bool:
         """Whether more may have been sent behind a command that has to be the last of its group; if not, it was told.
 

@@ -1,5 +1,7 @@
 """The verbs that make an envelope: HELO, EHLO and LHLO, MAIL, RCPT, RSET (RFC 5321 section 4.1.1)."""
 
+from collections.abc import Callable
+
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.commands import CommandError, Mail, parse_hello, parse_mail, parse_rcpt
@@ -9,7 +11,7 @@ from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import REFUSALS_KEPT, Hello, Recipient, Transaction
 from fastsmtp.smtp.transitions import State
 
-__all__ = ["hello", "mail", "rcpt", "rset"]
+__all__ = ["hello", "introduce", "mail", "rcpt", "rset"]
 
 # Reaching a member through its class costs 208 ns in CPython 3.11, a name of the module 14 ns; every command does it.
 _CONNECTED, _GREETED = State.CONNECTED, State.GREETED
@@ -26,26 +28,33 @@ def hello(dialogue: Dialogue, argument: bytes) -> None:
         return
     if not dialogue.permits_talk() or not dialogue.permits_input():
         return
-    verb = dialogue.verb.decode()
+    introduce(dialogue, dialogue.verb.decode(), name, _welcome)
+
+
+def introduce(dialogue: Dialogue, verb: str, name: str, welcome: Callable[[Dialogue, Hello], None]) -> None:
+    """The client has this name; where nobody refuses it, go on with `welcome`."""
     said = Hello(verb, name, {} if verb == "HELO" else dict(dialogue.extensions))
     if _ON_HELLO in dialogue.asks:
-        dialogue.ask(Ask(_ON_HELLO, said), lambda dialogue, answer: _hello_answered(dialogue, said, answer))
+        dialogue.ask(Ask(_ON_HELLO, said), lambda dialogue, answer: _hello_answered(dialogue, said, welcome, answer))
     else:
-        _hello_answered(dialogue, said, None)
+        _hello_answered(dialogue, said, welcome, None)
 
 
-def _hello_answered(dialogue: Dialogue, said: Hello, answer: Answer) -> None:
+def _hello_answered(
+    dialogue: Dialogue, said: Hello, welcome: Callable[[Dialogue, Hello], None], answer: Answer
+) -> None:
     if isinstance(answer, Reply) and not answer.is_positive:
         dialogue.reply(answer)
         return
     dialogue.end("reset")  # a second EHLO is a RSET (section 4.1.4)
     dialogue.connection.hello = said
     dialogue.state = _GREETED
+    welcome(dialogue, said)
+
+
+def _welcome(dialogue: Dialogue, said: Hello) -> None:
     options = dialogue.options
-    if said.verb == "HELO":
-        dialogue.reply(options.helo_reply)
-    else:
-        dialogue.reply(options.list_extensions(said.extensions))
+    dialogue.reply(options.helo_reply if said.verb == "HELO" else options.list_extensions(said.extensions))
 
 
 def mail(dialogue: Dialogue, argument: bytes) -> None:

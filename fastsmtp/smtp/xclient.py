@@ -13,16 +13,16 @@ from fastsmtp.smtp.claims import Claim, parse_xclient
 from fastsmtp.smtp.commands import CommandError
 from fastsmtp.smtp.dialogue import Dialogue
 from fastsmtp.smtp.door import ask_at_door, greet
-from fastsmtp.smtp.effects import Answer, Ask, ClientChanged, Stage
+from fastsmtp.smtp.effects import Answer, ClientChanged
+from fastsmtp.smtp.envelope import introduce
 from fastsmtp.smtp.record import Notes
 from fastsmtp.smtp.replies import Reply
-from fastsmtp.smtp.transaction import Connection, Hello
+from fastsmtp.smtp.transaction import Connection
 from fastsmtp.smtp.transitions import State
 
 __all__ = ["xclient"]
 
-_CONNECTED, _GREETED = State.CONNECTED, State.GREETED
-_ON_HELLO: Final = Stage.HELLO
+_CONNECTED: Final = State.CONNECTED
 
 
 def xclient(dialogue: Dialogue, argument: bytes) -> None:
@@ -38,6 +38,7 @@ def xclient(dialogue: Dialogue, argument: bytes) -> None:
     previous = dialogue.connection
     dialogue.connection = _claimed(previous, claim)
     dialogue.naughty_at_door = (None, "")
+    dialogue.count_anew()
     dialogue.state = _CONNECTED
     dialogue.ask(ClientChanged(previous), partial(_changed, claim))
 
@@ -51,6 +52,7 @@ def _claimed(previous: Connection, claim: Claim) -> Connection:
         naughty=None,
         naughty_by="",
         early_talker=False,
+        pipelined_too_much=False,
         notes=Notes(),
         results=[],
     )
@@ -80,18 +82,5 @@ def _let_in(claim: Claim, dialogue: Dialogue) -> None:
         greet(dialogue)
         return
     verb = "LHLO" if dialogue.options.protocol == "lmtp" else "EHLO" if claim.protocol == "ESMTP" else "HELO"
-    said = Hello(verb, claim.hello, {} if verb == "HELO" else dict(dialogue.extensions))
-    if _ON_HELLO in dialogue.asks:
-        dialogue.ask(Ask(_ON_HELLO, said), lambda dialogue, answer: _hello_answered(dialogue, said, answer))
-    else:
-        _hello_answered(dialogue, said, None)
-
-
-def _hello_answered(dialogue: Dialogue, said: Hello, answer: Answer) -> None:
-    """What the client said to whoever speaks for it counts as said to us."""
-    if isinstance(answer, Reply) and not answer.is_positive:
-        dialogue.reply(answer)
-        return
-    dialogue.connection.hello = said
-    dialogue.state = _GREETED
-    greet(dialogue)
+    # What the client said to whoever speaks for it counts as said to us.
+    introduce(dialogue, verb, claim.hello, lambda dialogue, _: greet(dialogue))

@@ -188,3 +188,13 @@ def test_the_trust_is_in_the_connection_and_not_in_the_claim() -> None:
     for address in ("198.51.100.7", "198.51.100.8"):
         assert driver.say(f"XCLIENT ADDR={address}") == GREETING
         assert driver.session.connection.remote_address == address
+
+
+def test_the_limits_of_a_client_begin_anew() -> None:
+    driver = trusted(nonmail_commands=2, messages=1)
+    for address in ("198.51.100.7", "198.51.100.8"):
+        assert driver.say(f"XCLIENT ADDR={address}") == GREETING
+        assert driver.say("EHLO client.example", "MAIL FROM:<ann@example.org>", "RSET").endswith("250 2.0.0 Flushed")
+    driver.say(*["XCLIENT ADDR=198.51.100.9"] * 5)
+    driver.say("EHLO client.example", "MAIL FROM:<ann@example.org>", "RSET")
+    assert driver.say("MAIL FROM:<ann@example.org>").startswith("4")
