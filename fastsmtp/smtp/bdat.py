@@ -40,16 +40,14 @@ def bdat(dialogue: Dialogue, argument: bytes) -> None:
         _drop(dialogue, octets, Dropped(replies.BAD_CHUNK, _REFUSED), is_last=is_last)
     elif dialogue.state is _CHUNKS:
         _take(dialogue, octets, is_last=is_last)
-    else:
-        _begin(dialogue, octets, is_last=is_last)
-
-
-def _begin(dialogue: Dialogue, octets: int, *, is_last: bool) -> None:
-    """The first chunk of a message."""
-    if _ON_DATA in dialogue.asks:
-        dialogue.ask(Ask(_ON_DATA), lambda dialogue, answer: _data_answered(dialogue, octets, answer, is_last=is_last))
+    elif _ON_DATA in dialogue.asks:
+        _ask(dialogue, octets, is_last=is_last)
     else:
         _data_answered(dialogue, octets, None, is_last=is_last)
+
+
+def _ask(dialogue: Dialogue, octets: int, *, is_last: bool) -> None:
+    dialogue.ask(Ask(_ON_DATA), lambda dialogue, answer: _data_answered(dialogue, octets, answer, is_last=is_last))
 
 
 def _data_answered(dialogue: Dialogue, octets: int, answer: Answer, *, is_last: bool) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from fastsmtp.smtp.address import Address, AddressError, parse_forward_path, parse_reverse_path
@@ -19,7 +18,7 @@ from fastsmtp.smtp.replies import (
     Reply,
 )
 
-__all__ = ["CommandError", "Mail", "parse_bdat", "parse_hello", "parse_mail", "parse_rcpt"]
+__all__ = ["CommandError", "parse_bdat", "parse_hello", "parse_mail", "parse_rcpt"]
 
 # chunk-size is 1*DIGIT (RFC 3030 section 2): no more of them than SIZE may have, and what the parser can count.
 _CHUNK_DIGITS: Final = 20
@@ -40,14 +39,6 @@ class CommandError(ValueError):
         self.reply = reply
 
 
-@dataclass(slots=True)
-class Mail:
-    """The argument of MAIL."""
-
-    sender: Address
-    parameters: MailParameters
-
-
 def parse_hello(argument: bytes) -> str:
     """The name in HELO or EHLO. Raises CommandError."""
     if not _match_hello(argument):
@@ -55,8 +46,11 @@ def parse_hello(argument: bytes) -> str:
     return argument.decode("ascii")
 
 
-def parse_mail(argument: bytes, offered: Mapping[str, str]) -> Mail:
-    """`FROM:<reverse-path> [parameters]`; `offered` is what EHLO promised this client. Raises CommandError."""
+def parse_mail(argument: bytes, offered: Mapping[str, str]) -> tuple[Address, MailParameters]:
+    """`FROM:<reverse-path> [parameters]`: the sender, and what the parameters say. Raises CommandError.
+
+    `offered` is what EHLO promised this client.
+    """
     found = _match_from(argument)
     if found is None:
         raise CommandError(BAD_MAIL_SYNTAX)
@@ -71,7 +65,7 @@ def parse_mail(argument: bytes, offered: Mapping[str, str]) -> Mail:
     # Only now is it known whether the parameter was there: it stands behind the address.
     if not parameters.smtputf8 and not path.isascii():
         raise CommandError(NEEDS_SMTPUTF8_SENDER)
-    return Mail(sender, parameters)
+    return sender, parameters
 
 
 def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Address:

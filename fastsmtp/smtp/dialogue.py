@@ -176,7 +176,9 @@ class Dialogue:
         if reply.is_positive:
             self._parser.permit_commands(self.options.commands)
             self._nonmail = 0
-        self.end("stored" if reply.is_positive else "refused" if reply.is_permanent else "deferred")
+            self.end("stored")
+        else:
+            self.end("refused" if reply.is_permanent else "deferred")
 
     def end(self, outcome: TransactionOutcome) -> None:
         """Forget the transaction, if there is one, and tell the world."""

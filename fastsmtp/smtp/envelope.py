@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.address import Address
-from fastsmtp.smtp.commands import CommandError, Mail, parse_hello, parse_mail, parse_rcpt
+from fastsmtp.smtp.commands import CommandError, parse_hello, parse_mail, parse_rcpt
 from fastsmtp.smtp.dialogue import Dialogue
 from fastsmtp.smtp.effects import Answer, Ask, Stage
+from fastsmtp.smtp.extensions import MailParameters
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import REFUSALS_KEPT, Hello, Recipient, Transaction
 from fastsmtp.smtp.transitions import State
@@ -63,33 +64,33 @@ def mail(dialogue: Dialogue, argument: bytes) -> None:
         return
     hello = dialogue.connection.hello
     try:
-        mail = parse_mail(argument, hello.extensions if hello else {})
+        sender, parameters = parse_mail(argument, hello.extensions if hello else {})
     except CommandError as error:
         dialogue.error(error.reply)
         return
-    if (mail.parameters.size or 0) > dialogue.options.message_size:
+    if (parameters.size or 0) > dialogue.options.message_size:
         dialogue.reply(replies.MESSAGE_TOO_BIG)  # RFC 1870 section 6.1: before the message is sent
         return
     if (refusal := dialogue.options.load.refusal()) is not None:
         dialogue.reply(refusal)
         return
-    transaction = _begin(dialogue, mail)
+    transaction = _begin(dialogue, sender, parameters)
     if _ON_MAIL in dialogue.asks:
         dialogue.ask(Ask(_ON_MAIL, transaction.sender), _mail_answered)
     else:
         _mail_answered(dialogue, None)
 
 
-def _begin(dialogue: Dialogue, mail: Mail) -> Transaction:
+def _begin(dialogue: Dialogue, sender: Address, parameters: MailParameters) -> Transaction:
     transaction = Transaction(
         next(dialogue.ids),
         dialogue.connection,
-        mail.sender,
-        mail.parameters.size,
-        mail.parameters.body,
-        mail.parameters.smtputf8,
+        sender,
+        parameters.size,
+        parameters.body,
+        parameters.smtputf8,
+        parameters.require_tls,
     )
-    transaction.require_tls = mail.parameters.require_tls
     if dialogue.options.protocol == "lmtp":
         transaction.replies_each = True
     dialogue.transaction = transaction

@@ -38,6 +38,9 @@ class MailParameters:
     require_tls: bool = False
 
 
+_NO_PARAMETERS: Final = MailParameters()  # nearly every MAIL has these; nobody changes them
+
+
 def offers(message_size: int, messages: int = 0, recipients: int = 0) -> dict[str, str]:
     """The extensions that everybody is offered as EHLO lists them, keyword to parameters.
 
@@ -131,10 +134,10 @@ def _unknown(name: str) -> ParameterError:
 
 
 def parse_mail_parameters(rest: bytes, offered: Mapping[str, str]) -> MailParameters:
-    """What stands behind the reverse-path. Raises ParameterError."""
-    parameters = MailParameters()
+    """What stands behind the reverse-path; not to be changed. Raises ParameterError."""
     if not rest:
-        return parameters
+        return _NO_PARAMETERS
+    parameters = MailParameters()
     for name, value in _split(rest):
         extension, read = _MAIL.get(name, ("", None))
         if read is None or extension not in offered:

@@ -73,7 +73,7 @@ class Reception:
         self._announced += octets
         if self._announced > self._options.message_size:
             return MESSAGE_TOO_BIG
-        if not self.has_room(self._announced * copies):
+        if self._announced * copies > self._options.room.octets:
             return STORE_FULL
         self.chunk = octets
         self._parser.start_chunk(octets, is_last)
@@ -147,7 +147,8 @@ class Reception:
     def forget(self) -> None:
         """Let go of the message: a client that idles shall not hold its last one in our memory."""
         self.message = _NO_MESSAGE
-        self._count()
+        self._load.octets -= self._counted
+        self._counted = 0
 
     def _count(self) -> None:
         """Bring the load up to date."""

@@ -127,6 +127,7 @@ class Transaction:
     declared_size: int | None = None
     body: str = "7BIT"
     smtputf8: bool = False
+    require_tls: bool = False
     recipients: list[Recipient] = field(default_factory=list)
     refusals: list[tuple[Address, Reply]] = field(default_factory=list)
     message: Message = field(default_factory=Message)
@@ -136,7 +137,6 @@ class Transaction:
     outcome: TransactionOutcome = "open"
     begun_ns: int = 0
     replies_each: bool = False
-    require_tls: bool = False
 
     @property
     def remaining(self) -> list[Recipient]:
