@@ -58,6 +58,10 @@ _SETTINGS: Final = {
     # Answers are out of date all the time, so that all the time there is something to ask the database.
     "directory.cache_ttl": "100ms",
     "directory.negative_ttl": "100ms",
+    # The clients stay connected for as long as it takes.
+    "limits.messages": 0,
+    "limits.commands": 0,
+    "limits.nonmail_commands": 0,
 }
 
 
