@@ -238,9 +238,9 @@ class ConnectionProtocol(asyncio.Protocol):
             self._count_limit(READING_TIME)
             self.abort()
 
-    def drain(self) -> None:
+    def drain(self, *, finishing: bool = False) -> None:
         """Finish the message that is arriving, if there is one, then say 421 and close."""
-        self._session.drain()
+        self._session.drain(finishing=finishing)
         if self._handshake is not None:
             return  # it is said in TLS, or not at all
         if self._pending is None and self._flow.can_write:

@@ -165,11 +165,19 @@ class Server:
             login_desk = LoginDesk(chain, self._directory, self._passwords, self.stats, mechanisms)
         return Pipeline(chain, self._directory, self._store, self.stats, self._store.quotas, login_desk)
 
-    async def stop(self, drain_s: float) -> None:
-        """Take nothing new, finish what is under way within `drain_s` seconds, let go of everything."""
-        self._shared.draining = True
+    async def stop(self, drain_s: float, grace_s: float = 0.0) -> None:
+        """Take nothing new, finish what is under way within `drain_s` seconds, let go of everything.
+
+        Whoever has a successor may be in less of a hurry: in the first `grace_s` seconds of these clients notice
+        nothing, and afterwards they may finish the transaction that they are in.
+        """
         self._listeners.stop()
-        await self._drain(drain_s)
+        grace_s = min(grace_s, drain_s)
+        if grace_s > 0:
+            await asyncio.sleep(0)  # who was accepted in this turn of the loop is there in the next one
+            await self._is_empty(grace_s)
+        self._shared.draining = True
+        await self._drain(drain_s - grace_s, finishing=grace_s > 0)
         self._deadlines.stop()
         if self._credentials is not None:
             await self._credentials.stop()
@@ -186,9 +194,9 @@ class Server:
         await self._store.close()
         await self._directory.close()
 
-    async def _drain(self, drain_s: float) -> None:
+    async def _drain(self, drain_s: float, *, finishing: bool) -> None:
         for connection in list(self._shared.open):
-            connection.drain()
+            connection.drain(finishing=finishing)
         if await self._is_empty(drain_s):
             return
         _log.warning("drain ran out of time", extra={"connections": len(self._shared.open)})

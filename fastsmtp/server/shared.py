@@ -26,8 +26,11 @@ _TIME_LIMITS: Final = (*(limit.name for limit in (COMMAND_TIME, DATA_RATE, IDLE_
 class OpenConnection(Expires, Protocol):
     """A connection as the worker sees it."""
 
-    def drain(self) -> None:
-        """Finish the message that is arriving, if there is one, then say 421 and close."""
+    def drain(self, *, finishing: bool = False) -> None:
+        """Finish the message that is arriving, if there is one, then say 421 and close.
+
+        With `finishing` a transaction that has begun is finished, too.
+        """
         ...
 
     def cut(self) -> None:

@@ -74,7 +74,7 @@ class Session(Dialogue):
     ) -> None:
         super().__init__(options, connection, counter, transaction_ids)
         self.feed = self._parser.feed  # take what the network gave: the parser's own method, no frame in between
-        self._draining = False
+        self._draining = self._finishes = False
 
     @property
     def is_waiting(self) -> bool:
@@ -126,7 +126,7 @@ class Session(Dialogue):
                     end_of_chunk(self)
                 else:
                     end_of_dropped_chunk(self)
-            elif self._draining and self.state is not _CHUNKS:
+            elif self._draining and not self._goes_on():
                 self.turn_away(replies.SHUTTING_DOWN)
             elif len(self._output) >= _REPLIES_TOGETHER:
                 return FLUSH
@@ -174,9 +174,17 @@ class Session(Dialogue):
         """Refuse the message that is arriving, at its end, and hold no more of it."""
         self.reception.shed()
 
-    def drain(self) -> None:
-        """Take no further command; a message that is arriving may still be finished (section 3.8)."""
+    def drain(self, *, finishing: bool = False) -> None:
+        """Take no further command; a message that is arriving may still be finished (section 3.8).
+
+        With `finishing` a transaction that has begun may be.
+        """
         self._draining = True
+        self._finishes = finishing
+
+    def _goes_on(self) -> bool:
+        """Whether a command may come although we drain."""
+        return self.transaction is not None if self._finishes else self.state is _CHUNKS
 
     def lose(self) -> None:
         """The client is gone: an incomplete message is nothing, a complete one is finished without an answer."""

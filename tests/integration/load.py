@@ -20,7 +20,8 @@ _USER: Final = "alice@example.test"
 class Load:
     """`promised` are the names of the messages whose 250 was heard; `heard` counts what else happened:
 
-    `refused` connections that were refused, `lost` that ended without a word, and replies other than 2xx and 3xx.
+    `refused` connections that were refused, `lost` that ended without a word, and replies other than 2xx and 3xx, by
+    who heard them (`short 421`).
     """
 
     def __init__(self, server: ServerProcess) -> None:
@@ -71,7 +72,7 @@ class Load:
                     raise EOFError
             if line.startswith(wanted.encode()):
                 return True
-            self.heard[line[:3].decode()] += 1
+            self.heard[f"{name.partition('-')[0]} {line[:3].decode()}"] += 1
             return False
 
         def say(line: str, wanted: str) -> bool:

@@ -174,10 +174,10 @@ class Crew:
 
     # --- going -------------------------------------------------------------------------------------------------------
 
-    def dismiss(self, worker: WorkerProcess) -> None:
-        """It finishes what is under way, and ends."""
+    def dismiss(self, worker: WorkerProcess, grace_s: float = 0.0) -> None:
+        """It finishes what is under way, and ends; in the first `grace_s` its clients do not notice."""
         drain_s = worker.post.settings.timeouts.drain
-        worker.drain(drain_s, drain_s + _END_S)
+        worker.drain(drain_s, drain_s + _END_S, grace_s)
 
     def freeze(self) -> None:
         """The disk has failed: what it shows may not be what it has, and nobody shall deliver anew or compare."""

@@ -65,7 +65,7 @@ class _Duty:
         self._go = asyncio.Event()
         self._end = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._drain_s = 0.0
+        self._drain_s = self._grace_s = 0.0
         self._told = ("", "")
         self._adoptions: set[asyncio.Task[None]] = set()
         self._beat_timer: asyncio.TimerHandle | None = None
@@ -83,7 +83,7 @@ class _Duty:
         self._line.say({"event": "serving"})
         gc.freeze()  # what is there now stays: no collection needs to walk over it again
         await self._end.wait()
-        stopping = self._loop.create_task(self._server.stop(self._drain_s))
+        stopping = self._loop.create_task(self._server.stop(self._drain_s, self._grace_s))
         hurry = self._loop.create_task(self._hurry.wait())
         await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
@@ -102,7 +102,7 @@ class _Duty:
             case "go":
                 self._go.set()
             case "drain":
-                self._drain_s = message["within_s"]
+                self._drain_s, self._grace_s = message["within_s"], message["grace_s"]
                 self._end.set()
             case "hurry":
                 self._hurry.set()

@@ -16,6 +16,9 @@ _START_S: Final = 60.0
 _PATIENCE_S: Final = 5.0
 """How long the next slot waits for the old worker of this one, so that few workers live at the same time."""
 
+_GRACE_S: Final = 2.0
+"""For short connections: they end by themselves, and hear nothing of a reload."""
+
 _log = logging.getLogger("fastsmtp.server")
 
 
@@ -54,7 +57,7 @@ async def _renew(crew: Crew, generation: Generation, number: int) -> None:
     await crew.stop_succession(slot)  # the old one may have died meanwhile
     old = crew.install(slot, generation, worker)
     if old is not None:
-        crew.dismiss(old)
+        crew.dismiss(old, _GRACE_S)
         await asyncio.wait([old.ended], timeout=_PATIENCE_S)
 
 
@@ -77,4 +80,4 @@ async def _remove(crew: Crew, slots: Sequence[Slot]) -> None:
         await crew.stop_succession(slot)
         crew.slots.remove(slot)
         if slot.worker is not None:
-            crew.dismiss(slot.worker)
+            crew.dismiss(slot.worker, _GRACE_S)

@@ -143,13 +143,16 @@ class WorkerProcess:
         self._has_gone = True
         self._line.say({"do": "go"})
 
-    def drain(self, within_s: float, kill_after_s: float) -> None:
-        """Take nothing new, finish what is under way, end; whoever is still there after `kill_after_s` is killed."""
+    def drain(self, within_s: float, kill_after_s: float, grace_s: float = 0.0) -> None:
+        """Take nothing new, finish what is under way, end; whoever is still there after `kill_after_s` is killed.
+
+        In the first `grace_s` clients are not told, and later on their transactions may go on.
+        """
         if not self._has_gone:
             self.kill()
         elif not self.is_told_to_end:
             self.is_told_to_end = True
-            self._line.say({"do": "drain", "within_s": within_s})
+            self._line.say({"do": "drain", "within_s": within_s, "grace_s": grace_s})
             self._kill_timer = asyncio.get_running_loop().call_later(kill_after_s, self.kill)
 
     def hurry(self) -> None:

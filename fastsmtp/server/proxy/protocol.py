@@ -112,7 +112,7 @@ class ProxyProtocol(asyncio.Protocol):
         """No header in time."""
         self._fail("late", f"no PROXY header within {self._policy.header_s:g} s")
 
-    def drain(self) -> None:
+    def drain(self, *, finishing: bool = False) -> None:  # noqa: ARG002 - nothing has begun
         """There is no client yet to whom anything could be said."""
         self.abort()
 

@@ -40,6 +40,44 @@ def test_starts_serves_and_stops(tmp_path: Path, log: LineLog) -> None:
     assert stored.read_bytes().endswith(b"Subject: x\n\ny\n")
 
 
+def test_in_the_time_of_grace_clients_notice_nothing(tmp_path: Path, log: LineLog) -> None:
+    async def live() -> None:
+        given = settings(tmp_path)
+        server = make_server(given, log)
+        doors = await start(server, given)
+        (address,) = addresses(doors)
+        clients = [await asyncio.open_connection(*address) for _ in range(3)]
+        stopping = asyncio.create_task(server.stop(drain_s=60, grace_s=3))
+
+        async def say(client: int, line: bytes, reply: bytes) -> None:
+            reader, writer = clients[client]
+            writer.write(line)
+            while not (heard := await reader.readline()).startswith(reply):
+                assert heard, f"the end, and no {reply!r}"
+
+        for client in range(3):
+            await say(client, b"EHLO x\r\n", b"250 ")
+        # One ends by itself, one begins a transaction and is in no hurry, one does nothing.
+        for client in (0, 1):
+            await say(client, b"MAIL FROM:<>\r\n", b"250 2.1.0")
+            await say(client, b"RCPT TO:<alice@example.test>\r\n", b"250 2.1.5")
+        await say(0, b"BDAT 3 LAST\r\n\nx\n", b"250 2.0.0")
+        await say(0, b"QUIT\r\n", b"221 ")
+        assert server.ailment == ""
+        assert (await clients[2][0].read()).startswith(b"421 4.3.2 ")
+        assert server.ailment == "draining"
+        await say(1, b"NOOP\r\n", b"250 ")
+        await say(1, b"BDAT 3 LAST\r\n\ny\n", b"250 2.0.0")
+        assert (await clients[1][0].read()).startswith(b"421 4.3.2 ")
+        await stopping
+        for _, writer in clients:
+            writer.close()
+        doors.close()
+
+    asyncio.run(live())
+    assert len(list((tmp_path / "mail/example.test/alice/new").iterdir())) == 2
+
+
 def test_a_missing_directory_is_said_in_a_sentence(tmp_path: Path, log: LineLog) -> None:
     async def fail() -> None:
         given = settings(tmp_path, directory={"url": f"sqlite:{tmp_path}/nowhere.db"})

@@ -8,7 +8,7 @@ from driver import LATER, MESSAGE, NO, STORED, WAIT, Driver
 
 from fastsmtp.smtp import replies
 from fastsmtp.smtp.effects import FLUSH, Stage
-from fastsmtp.smtp.replies import Reply, accept
+from fastsmtp.smtp.replies import START_DATA, Reply, accept
 
 EVERYTHING = (
     Stage.CONNECT,
@@ -139,6 +139,25 @@ def test_drain_lets_a_message_finish() -> None:
     assert driver.run() == ""
     assert driver.say(MESSAGE, "MAIL FROM:<>") == "250 2.0.0 stored\r\n421 4.3.2 Shutting down, come again soon"
     assert driver.happened[-1] == "stored"
+
+
+def test_drain_may_let_a_transaction_finish() -> None:
+    driver = Driver().envelope()
+    driver.session.drain(finishing=True)
+    assert driver.run() == ""
+    assert driver.say("NOOP", "RCPT TO:<bob@example.test>") == "250 2.0.0 OK\r\n250 2.1.5 Recipient OK"
+    assert driver.say("DATA") == str(START_DATA)
+    assert driver.say(MESSAGE, "MAIL FROM:<>") == "250 2.0.0 stored\r\n421 4.3.2 Shutting down, come again soon"
+    assert driver.happened[-1] == "stored"
+
+
+@pytest.mark.parametrize("lines", [["EHLO x"], ["EHLO x", "MAIL FROM:<>", "RSET"]])
+def test_drain_has_nothing_to_finish_between_transactions(lines: list[str]) -> None:
+    driver = Driver()
+    driver.open()
+    driver.say(*lines)
+    driver.session.drain(finishing=True)
+    assert driver.run() == "421 4.3.2 Shutting down, come again soon"
 
 
 def test_drain_lets_a_question_be_answered() -> None:
