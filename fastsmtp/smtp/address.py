@@ -95,7 +95,7 @@ class Address:
 
     def __post_init__(self) -> None:
         local = self.local
-        if not (self.is_null or _match_local_plain(local.encode(errors="surrogateescape"))):
+        if not (self.is_null or _match_local_plain(local.encode(errors="surrogatepass"))):
             local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
         object.__setattr__(self, "_text", f"{local}@{self.domain}" if self.domain else local)
 

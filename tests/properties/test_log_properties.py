@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from connections import Rig
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastsmtp.log import LineLog
@@ -63,6 +63,7 @@ def test_no_client_writes_anything_else(said: list[tuple[bytes, bytes]]) -> None
 texts = st.text(st.characters(exclude_categories=()), max_size=80)
 
 
+@example("", "\ud800", "", "", "")
 @given(texts, texts, texts, texts, texts)
 def test_nor_do_what_they_are_called_and_what_is_said_of_them(
     hello: str, local: str, domain: str, evidence: str, reply: str
