@@ -104,6 +104,8 @@ class SupervisorStats:
 
 def _usage(worker: WorkerProcess) -> _Usage:
     """What a process uses; of one that has just ended that is CPU time only."""
+    if not worker.is_alive:  # reaped, and the crew hears of it in the next turn of the loop: /proc has it no more
+        return _Usage(worker.cpu_ns)
     process = f"/proc/{worker.pid}"
     # Behind the name, which may hold anything: state, then numbers (proc(5)).
     fields = Path(process, "stat").read_text().rpartition(")")[2].split()

@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from crews import Stage, play, send, wait_until
+from crews import DEADLINE_S, Stage, play, send, wait_until
 from workers import settings
 
 from fastsmtp.server.processes.supervisor_stats import SupervisorStats
@@ -57,6 +57,25 @@ def test_workers(tmp_path: Path) -> None:
         back = counts(stats)
         assert (back["worker_up", "0"], back["worker_deaths_total", "0"]) == (1, 1)
         assert back["worker_cpu_seconds_total", "0"] > gone["worker_cpu_seconds_total", "0"]
+
+    play(settings(tmp_path), 2, scenario)
+
+
+def test_a_worker_of_whose_end_the_crew_has_not_heard(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        stats = SupervisorStats()
+        stats.watch(stage.crew, stage.seats)
+        before = counts(stats)["worker_cpu_seconds_total", "0"]
+        worker = stage.crew.slots[0].worker
+        assert worker is not None
+        worker.kill()
+        async with asyncio.timeout(DEADLINE_S):
+            while worker.is_alive:  # noqa: ASYNC110 - the very turn of the loop in which it is reaped
+                await asyncio.sleep(0)
+        assert worker in stage.crew.everybody
+        found = counts(stats)
+        assert found["worker_cpu_seconds_total", "0"] >= before
+        assert (found["worker_up", "0"], found["worker_up", "1"]) == (0, 1)
 
     play(settings(tmp_path), 2, scenario)
 
