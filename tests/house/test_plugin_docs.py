@@ -1,8 +1,9 @@
-"""docs/plugins.md has every hook, every plugin that ships with every option, and code that works."""
+"""docs/plugins/ has every hook, every plugin that ships with every option, and code that works."""
 
 import dataclasses
 import re
 import sys
+from collections import Counter
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +14,9 @@ from fastsmtp.pipeline.loader import ENTRY_POINTS
 from fastsmtp.plugin import Stage
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "plugins.md").read_text()
+FOLDER = ROOT / "docs" / "plugins"
+README = (FOLDER / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in FOLDER.glob("*.md") if path.name not in ("README.md", "tutorial.md")}
 SHIPPED = sorted(path.stem for path in (ROOT / "plugins").glob("*.py") if path.stem != "__init__")
 
 
@@ -22,25 +25,53 @@ def plugin_class(name: str) -> Any:
     return point.load()
 
 
+def options_of(name: str) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(get_args(plugin_class(name).__orig_bases__[0])[0])
+
+
+def row(name: str) -> tuple[str, ...]:
+    """The cells of its row in the table of all: plugin, stage, what it does, options, replies, counterparts."""
+    (line,) = re.findall(rf"^\| \[{name}\]\(.*$", README, re.MULTILINE)
+    cells = tuple(cell.strip() for cell in line.strip("|").split("|"))
+    assert len(cells) == 7, line
+    return cells
+
+
 @pytest.mark.parametrize("hook", ["start", *(stage.value for stage in Stage), "stop"])
 def test_every_hook_has_its_row(hook: str) -> None:
-    assert re.search(rf"^\| `{hook}` \|(?:[^|\n]*\|){{5}}$", PAGE, re.MULTILINE)
+    assert re.search(rf"^\| `{hook}` \|(?:[^|\n]*\|){{5}}$", README, re.MULTILINE)
 
 
 def test_every_plugin_is_installed_and_every_installed_plugin_is_here() -> None:
     ours = [point.name for point in entry_points(group=ENTRY_POINTS) if point.module.startswith("fastsmtp_plugins.")]
     assert sorted(ours) == SHIPPED
-    assert sorted(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)) == SHIPPED
+
+
+def test_every_plugin_has_a_section_on_one_page_and_a_row_in_the_table() -> None:
+    sections = Counter(name for page in PAGES.values() for name in re.findall(r"^## (\w+)$", page, re.MULTILINE))
+    assert sections == Counter(SHIPPED)
+    assert Counter(re.findall(r"^\| \[(\w+)\]\(", README, re.MULTILINE)) == Counter(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_table_has_its_page_its_stages_and_its_options(name: str) -> None:
+    link, stages, _, options, *_ = row(name)
+    (page,) = (file for file, text in PAGES.items() if f"\n## {name}\n" in text)
+    assert link == f"[{name}]({page}#{name})"
+    made = plugin_class(name)
+    assert stages.split(", ") == [stage.label for stage in Stage if stage.value in vars(made)]
+    assert re.findall(r"`(\w+)`", options) == [option.name for option in options_of(name)]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_option_has_its_row_and_its_default(name: str) -> None:
-    section = PAGE.split(f"### {name}\n")[1].split("\n### ")[0]
+    (page,) = (text for text in PAGES.values() if f"\n## {name}\n" in text)
+    section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
     rows = {
         option: default.strip() for option, default in re.findall(r"^\| `(\w+)` \|([^|]*)\|", section, re.MULTILINE)
     }
     made = plugin_class(name)
-    options = dataclasses.fields(get_args(made.__orig_bases__[0])[0])
+    options = options_of(name)
     assert sorted(rows) == sorted(option.name for option in options)
     for option in options:
         assert f"`{option.name}`" in made.__doc__, f"{name} does not say what {option.name} is"
@@ -53,12 +84,19 @@ def test_every_option_has_its_row_and_its_default(name: str) -> None:
 
 
 def test_the_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin, test = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[:2]
+    tutorial = (FOLDER / "tutorial.md").read_text()
+    plugin, test = re.findall(r"^```python\n(.*?)^```", tutorial, re.MULTILINE | re.DOTALL)[:2]
     (tmp_path / "office_hours.py").write_text(plugin)
     monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, Any] = {}
     try:
-        exec(compile(test, "docs/plugins.md", "exec"), names)  # noqa: S102 - it is our own page
+        exec(compile(test, "docs/plugins/tutorial.md", "exec"), names)  # noqa: S102 - it is our own page
         names["test_nobody_is_there_at_night"]()
     finally:
         sys.modules.pop("office_hours", None)
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    for page in FOLDER.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+\.md)[)#]", page.read_text()):
+            assert (FOLDER / target).is_file(), f"{page.name}: {target}"
