@@ -13,7 +13,7 @@ from fastsmtp.ports import Clock, Directory
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
-from fastsmtp.smtp.record import Outcome, Result
+from fastsmtp.smtp.record import Authentication, Outcome, Result
 from fastsmtp.smtp.replies import Reply, accept, defer, reject
 from fastsmtp.smtp.sasl import Credentials
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
@@ -21,6 +21,7 @@ from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 __all__ = [
     "HEADER_FIELDS",
     "Address",
+    "Authentication",
     "Connection",
     "Credentials",
     "Header",
@@ -72,10 +73,11 @@ class NoOptions:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a plugin is given when its worker starts."""
+    """What a plugin is given when its worker starts. `hostname` is our name, by which we greet."""
 
     directory: Directory
     clock: Clock
+    hostname: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,18 @@ class Plugin(Generic[OptionsT]):
         self.name = name
         self.log = logging.getLogger(f"fastsmtp.plugin.{name}")
 
-    def record(self, about: Connection | Transaction, outcome: Outcome, evidence: str) -> None:
-        """Write a finding (`pass`, `fail`, `skip`, `error`) into the record that the log and other plugins read."""
-        about.results.append(Result(self.name, outcome, evidence))
+    def record(
+        self,
+        about: Connection | Transaction,
+        outcome: Outcome,
+        evidence: str,
+        authentication: Authentication | None = None,
+    ) -> None:
+        """Write a finding (`pass`, `fail`, `skip`, `error`) into the record that the log and other plugins read.
+
+        With `authentication` the plugin `authentication_results` writes it into the message, too.
+        """
+        about.results.append(Result(self.name, outcome, evidence, authentication))
 
     async def start(self, services: Services) -> None:
         """Before the first connection, once in each worker. An exception keeps the server from starting."""

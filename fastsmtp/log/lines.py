@@ -66,4 +66,10 @@ def _tls(tls: TlsFacts | None) -> dict[str, Any] | None:
 
 
 def _results(*results: Result) -> list[dict[str, str]]:
-    return [{"plugin": result.plugin, "outcome": result.outcome, "evidence": result.evidence} for result in results]
+    lines = []
+    for result in results:
+        line = {"plugin": result.plugin, "outcome": result.outcome, "evidence": result.evidence}
+        if (found := result.authentication) is not None:  # whose word says more than our outcome: softfail, permerror
+            line["authentication"] = f"{found.method}={found.result}"
+        lines.append(line)
+    return lines

@@ -161,7 +161,7 @@ def _memory_of(args: tuple[Any, ...]) -> Callable[[], None]:
             return partial(_restore, credentials, copy(credentials))
         case (Transaction() as transaction, *_):
             message = transaction.message
-            return partial(message.take_back, message.added_count)
+            return partial(message.take_back, message.remember())
         case _:
             return _nothing
 

@@ -241,7 +241,7 @@ class Server:
         return "degraded: the directory is away, known recipients only" if self._directory.is_degraded else ""
 
     async def _start_plugins(self) -> None:
-        services = Services(self._directory, self._clock)
+        services = Services(self._directory, self._clock, self._settings.hostname)
         for loaded in self._plugins:
             try:
                 await loaded.plugin.start(services)

@@ -23,6 +23,7 @@ SPOOL_PIECE: Final = 65_536
 """Octets: a body goes to its spool in pieces of at least this size (but for the last), and is read in such pieces."""
 
 _FIELD_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}\Z")  # RFC 5322 section 3.6.8: printable, no colon
+_line_break = re.compile(rb"[\r\n]+").split
 _COALESCE_PIECES: Final = 64
 _COALESCE_BYTES: Final = 512
 
@@ -61,6 +62,31 @@ class Header:
         """The value of the first field of this name, or None."""
         wanted = name.lower().encode("ascii")
         return next((value for field, value in self.fields() if field == wanted), None)
+
+    def without(self, name: str, is_unwanted: Callable[[bytes], bool]) -> tuple[bytes, int]:
+        """What is left of `raw` without the fields of this name whose value is unwanted, and how many those are.
+
+        Values are as in `fields()`, but no field is too far below. Some readers take a bare CR for the end of a line:
+        a field that is one to them goes, too.
+        """
+        wanted = name.lower().encode("ascii")
+        if wanted not in self.raw.lower():  # as it is with nearly every header
+            return self.raw, 0
+        removed = 0
+
+        def replace(found: re.Match[bytes]) -> bytes:
+            nonlocal removed
+            value = b" ".join(line.strip(b" \t") for line in _line_break(found[1]))
+            if not is_unwanted(value.strip(b" ")):
+                return found[0]
+            removed += 1
+            return b""
+
+        start = re.escape(wanted) + rb"[ \t]*:"
+        raw = re.sub(rb"^%b(.*(?:\n[ \t].*)*)\n?" % start, replace, self.raw, flags=re.MULTILINE | re.IGNORECASE)
+        if b"\r" in raw:
+            raw = re.sub(rb"\r%b([^\r\n]*(?:[\r\n]+[ \t][^\r\n]*)*)" % start, replace, raw, flags=re.IGNORECASE)
+        return raw, removed
 
 
 def _split(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -197,14 +223,32 @@ class Message:
         folded = "\n\t".join(line for line in lines if line)
         self._added.append(f"{name}: {folded}\n".encode())
 
-    @property
-    def added_count(self) -> int:
-        """How many fields were added."""
-        return len(self._added)
+    def remove_header(self, name: str, is_unwanted: Callable[[bytes], bool] = lambda _: True) -> int:
+        """Take the fields of this name whose value is unwanted out of what was received; how many there were.
 
-    def take_back(self, count: int) -> None:
-        """Keep the first `count` of the added fields only."""
-        del self._added[count:]
+        `size` stays what came. Raises RuntimeError before `on_headers`, when not all of them may be there.
+        """
+        if not self.header_complete:
+            raise RuntimeError("the header is not complete")
+        raw, removed = self.header.without(name, is_unwanted)
+        if removed:
+            self._replace_header([raw])
+        return removed
+
+    def remember(self) -> tuple[int, list[bytes]]:
+        """What `take_back` needs to undo whatever plugins do to the header from now on."""
+        return len(self._added), self._header_pieces
+
+    def take_back(self, remembered: tuple[int, list[bytes]]) -> None:
+        """The header is again what it was when it was remembered."""
+        added_count, pieces = remembered
+        del self._added[added_count:]
+        if pieces is not self._header_pieces:
+            self._replace_header(pieces)
+
+    def _replace_header(self, pieces: list[bytes]) -> None:
+        self.held += sum(map(len, pieces)) - sum(map(len, self._header_pieces))
+        self._header_pieces, self._header = pieces, None
 
     def spool_above(self, octets: int, make_spool: Callable[[], Spool]) -> None:
         """Put a body of more than `octets` into what `make_spool` makes; to be said before any of it has come.

@@ -1,14 +1,20 @@
 """What plugins remember (notes) and what they found out (results)."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
-__all__ = ["OUTCOMES", "Notes", "Outcome", "Result"]
+__all__ = ["OUTCOMES", "Authentication", "Notes", "Outcome", "Property", "Result"]
 
 Outcome = Literal["pass", "fail", "skip", "error"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("pass", "fail", "skip", "error")
 
+Property = tuple[str, str, str]
+"""Type, name and value of what was looked at, as in `smtp.mailfrom=joe@example.org` (RFC 8601 section 2.3)."""
+
 Note = TypeVar("Note")
+
+_is_keyword = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?").fullmatch  # RFC 8601 section 2.2
 
 
 class Notes:
@@ -31,9 +37,33 @@ class Notes:
 
 
 @dataclass(frozen=True, slots=True)
+class Authentication:
+    """What a method of authentication said of a message, in the words of RFC 8601: `spf`, `softfail`, about what, why.
+
+    `method` and `result` are from the registry of that RFC (section 2.7); a value of the `properties` and the `reason`
+    may be any text, also a stranger's: whoever writes the header field quotes it. Raises ValueError for words that
+    could not stand in the field.
+    """
+
+    method: str
+    result: str
+    properties: tuple[Property, ...] = ()
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        for word in (self.method, self.result, *(word for kind, name, _ in self.properties for word in (kind, name))):
+            if not _is_keyword(word):
+                raise ValueError(f"{word!r} is not a keyword of Authentication-Results")
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """One finding of one plugin, with the evidence; the log, metrics and later plugins read it."""
+    """One finding of one plugin, with the evidence; the log, metrics and later plugins read it.
+
+    `authentication` is there when it is about who sent the message, and then goes into Authentication-Results.
+    """
 
     plugin: str
     outcome: Outcome
     evidence: str
+    authentication: Authentication | None = field(default=None, repr=False)

@@ -145,7 +145,7 @@ class Site:
         await self.directory.open()
         await self.store.open()
         for loaded in self.plugins:
-            await loaded.plugin.start(Services(self.directory, self.clock))
+            await loaded.plugin.start(Services(self.directory, self.clock, self.options.hostname))
             self._started.append(loaded)
 
     async def _stop(self) -> None:

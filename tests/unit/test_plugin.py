@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from fastsmtp import plugin
-from fastsmtp.plugin import Connection, NoOptions, Plugin, Stage, Transaction, naughty
+from fastsmtp.plugin import Authentication, Connection, NoOptions, Plugin, Stage, Transaction, naughty
 from fastsmtp.smtp.record import Result
 
 
@@ -35,8 +35,10 @@ def test_findings_go_where_they_belong() -> None:
     transaction = Transaction("T1", client)
     made.record(client, "pass", "known")
     made.record(transaction, "fail", "ugly")
+    found = Authentication("iprev", "pass", (("policy", "iprev", "192.0.2.1"),))
+    made.record(transaction, "pass", "known", found)
     assert client.results == [Result("mine", "pass", "known")]
-    assert transaction.results == [Result("mine", "fail", "ugly")]
+    assert transaction.results == [Result("mine", "fail", "ugly"), Result("mine", "pass", "known", found)]
 
 
 def test_naughty_is_a_refusal_that_waits() -> None:

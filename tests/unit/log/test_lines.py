@@ -1,6 +1,6 @@
 from fastsmtp.log.lines import transaction_line
 from fastsmtp.smtp.address import NULL_SENDER, Address
-from fastsmtp.smtp.record import Result
+from fastsmtp.smtp.record import Authentication, Result
 from fastsmtp.smtp.replies import USER_UNKNOWN, Reply
 from fastsmtp.smtp.tls import ClientCertificate, TlsFacts
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
@@ -38,6 +38,15 @@ def test_a_transaction_is_one_line() -> None:
         "refused": [{"recipient": "eve@example.org", "reply": "550 5.1.1 No such user here"}],
         "results": [{"plugin": "headers", "outcome": "pass", "evidence": "all there"}],
     }
+
+
+def test_a_result_says_what_the_method_of_authentication_said() -> None:
+    transaction = Transaction("1a2b", Connection("c1", "192.0.2.7", 50_000, "192.0.2.1", 25))
+    found = Authentication("spf", "softfail", (("smtp", "mailfrom", "joe@example.com"),))
+    transaction.results.append(Result("spf", "fail", "~all", found))
+    assert transaction_line(transaction, time=0.0, duration_ns=0)["results"] == [
+        {"plugin": "spf", "outcome": "fail", "evidence": "~all", "authentication": "spf=softfail"}
+    ]
 
 
 def test_a_transaction_says_how_it_was_encrypted() -> None:

@@ -1,5 +1,7 @@
 """A message as it arrives: its header, its pieces, and what is put on top."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -298,3 +300,97 @@ def test_a_nul_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="NUL"):
         message.add_header("X", value)
     assert message.added == b""
+
+
+# --- Removed fields ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "left"),
+    [
+        (b"To: x\nX-Our: 1\nCc: y\n\n", b"To: x\nCc: y\n\n"),
+        (b"X-OUR: 1\nx-our : 2\nx-our:\nTo: x\n\n", b"To: x\n\n"),
+        (b"X-Our:\n 1\n\t2\n \nTo: x\n\n", b"To: x\n\n"),
+        (b"X-Our: 1\n\n", b"\n"),
+        (b"X-Our: 1", b""),
+        (b"To: x\nX-Our: 1\n 2", b"To: x\n"),
+        (b"X-Ours: 1\nNot-X-Our: 1\nTo: x\n X-Our: 1\n\n", None),
+        (b"X-Our 1\nTo: X-Our: 1\n\n", None),
+        (b"", None),
+        # Some readers see a field behind a bare CR; the line before keeps its end.
+        (b"To: x\rX-Our: 1\nCc: y\n\n", b"To: x\nCc: y\n\n"),
+        (b"To: x\rX-Our: 1\rCc: y\r\rX-Our:\r\n 1\n 2\n\n", b"To: x\rCc: y\r\n\n"),
+        (b"To: x\rX-Ours: 1\n\n", None),
+    ],
+)
+def test_fields_are_removed_and_everything_else_stays(raw: bytes, left: bytes | None) -> None:
+    message = arrived([raw], [b"X-Our: body\n"])
+    message.size = size = 99
+    removed = message.remove_header("X-Our")
+    assert (removed > 0) is (left is not None)
+    header = raw if left is None else left
+    assert message.header.raw == header
+    assert bytes(message) == header + b"X-Our: body\n"
+    assert (message.size, message.stored_size) == (size, len(header) + 12)
+    assert message.held == message.stored_size
+
+
+def test_only_the_unwanted_ones_are_removed() -> None:
+    message = arrived([b"X-Our: keep\nX-Our:\n go\n  away \nX-Our: keep too\n\n"], [])
+    seen: list[bytes] = []
+
+    def is_unwanted(value: bytes) -> bool:
+        seen.append(value)
+        return value == b"go away"
+
+    assert message.remove_header("x-our", is_unwanted) == 1
+    assert seen == [b"keep", b"go away", b"keep too"]
+    assert bytes(message) == b"X-Our: keep\nX-Our: keep too\n\n"
+
+
+def test_no_field_is_too_far_below() -> None:
+    message = arrived([b"X: 1\n" * (HEADER_FIELDS + 1) + b"X-Our: 1\n\n"], [])
+    assert message.remove_header("X-Our") == 1
+    assert bytes(message) == b"X: 1\n" * (HEADER_FIELDS + 1) + b"\n"
+
+
+def test_the_header_of_a_spooled_message_is_in_memory_and_can_lose_fields() -> None:
+    message = spooled()
+    body = bytes(message)
+    message.header_complete = False
+    message.append(b"To: x\nX-Our: 1\n\n")
+    message.header_complete = True
+    assert message.remove_header("X-Our") == 1
+    assert bytes(message) == b"To: x\n\n" + body
+
+
+def test_nothing_is_removed_before_all_of_the_header_is_there() -> None:
+    message = Message()
+    message.append(b"X-Our: 1\n")
+    with pytest.raises(RuntimeError, match="the header is not complete"):
+        message.remove_header("X-Our")
+
+
+def test_what_was_done_to_the_header_can_be_undone() -> None:
+    message = arrived([b"To: x\nX-Our: 1\n\n"], [b"body\n"])
+    message.add_header("X-Before", "1")
+    held, remembered = message.held, message.remember()
+    message.add_header("X-After", "1")
+    message.remove_header("X-Our")
+    message.take_back(remembered)
+    assert message.added == b"X-Before: 1\n"
+    assert bytes(message) == b"To: x\nX-Our: 1\n\nbody\n"
+    assert message.held == held
+
+
+@given(st.lists(st.sampled_from([b"\n", b"\r", b" ", b"X-Our:", b"To:", b"x", b"\n\t"]), max_size=20))
+def test_no_reader_finds_a_removed_field(pieces: list[bytes]) -> None:
+    message = arrived([b"".join(pieces)], [])
+    others = [field for field in message.header.fields() if field[0] != b"x-our"]
+    message.remove_header("X-Our")
+    left = message.header
+    assert left.get_all("X-Our") == []
+    lenient = left.raw.replace(b"\r", b"\n")
+    assert not re.search(rb"^x-our[ \t]*:", lenient, re.MULTILINE | re.IGNORECASE)
+    strict = [field for field in left.fields() if not field[0].startswith(b"\r")]
+    assert strict == [(name, value.partition(b"\rX-Our:")[0]) for name, value in others if name[:1] != b"\r"]

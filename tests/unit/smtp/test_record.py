@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fastsmtp.smtp.record import OUTCOMES, Notes, Result
+from fastsmtp.smtp.record import OUTCOMES, Authentication, Notes, Result
 
 
 @dataclass
@@ -57,6 +57,32 @@ def test_a_result_stays_as_it_was_found() -> None:
     assert result == Result(plugin="headers", outcome="fail", evidence="no Date")
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.outcome = "pass"  # type: ignore[misc]  # what mypy says is what we check
+
+
+def test_a_result_may_be_about_who_sent_it() -> None:
+    assert Result("headers", "fail", "no Date").authentication is None
+    found = Authentication("spf", "pass", (("smtp", "mailfrom", "jo\ne@example.org"),), "any\ntext")
+    assert Result("spf", "pass", "matched a", found).authentication == found
+
+
+@pytest.mark.parametrize(
+    ("method", "result", "properties"),
+    [
+        ("", "pass", ()),
+        ("spf", "", ()),
+        ("spf", "pass; dkim=pass", ()),
+        ("s pf", "pass", ()),
+        ("spf-", "pass", ()),
+        ("spf\n", "pass", ()),
+        ("spf", "pass", (("sm.tp", "mailfrom", "x"),)),
+        ("spf", "pass", (("smtp", "mail\nfrom", "x"),)),
+    ],
+)
+def test_words_that_could_not_stand_in_the_field(
+    method: str, result: str, properties: tuple[tuple[str, str, str], ...]
+) -> None:
+    with pytest.raises(ValueError, match="is not a keyword of Authentication-Results"):
+        Authentication(method, result, properties)
 
 
 def test_outcomes() -> None:
