@@ -6,6 +6,7 @@ FastsmtpError
 ├── StartError           a correct configuration met a machine that refuses (port taken, no permission)
 ├── DirectoryError       the directory could not answer; the client hears 451, never 550
 │   └── DirectoryAwayError  it has been away for some time, and the log knows
+├── StateError           what plugins remember is out of reach; a plugin then has no opinion
 ├── PasswordsBusyError   too many passwords are being checked already; the client hears 454
 └── UnknownSchemeError   a password hash with which nothing can be compared
 """
@@ -20,6 +21,7 @@ __all__ = [
     "PasswordsBusyError",
     "PluginLoadError",
     "StartError",
+    "StateError",
     "UnknownSchemeError",
 ]
 
@@ -50,6 +52,10 @@ class DirectoryError(FastsmtpError):
 
 class DirectoryAwayError(DirectoryError):
     """The database is away, and this address is not remembered. The log has said so once."""
+
+
+class StateError(FastsmtpError):
+    """What plugins remember cannot be read: the database of `[state]` is away, locked or broken."""
 
 
 class PasswordsBusyError(FastsmtpError):

@@ -9,7 +9,11 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from fastsmtp.ports import Clock, Directory
+from fastsmtp.config.networks import Networks, NetworkSet, packed_address
+from fastsmtp.config.rates import Rate, RateText
+from fastsmtp.config.units import Duration
+from fastsmtp.errors import StateError
+from fastsmtp.ports import Buckets, Clock, Directory, Records
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
@@ -24,26 +28,33 @@ __all__ = [
     "Authentication",
     "Connection",
     "Credentials",
+    "Duration",
     "Header",
     "Hello",
     "Message",
     "MessageOpinion",
     "Naughty",
+    "NetworkSet",
+    "Networks",
     "NoOptions",
     "Opinion",
     "PathOpinion",
     "Plugin",
+    "Rate",
+    "RateText",
     "Recipient",
     "Reply",
     "Result",
     "Services",
     "Stage",
+    "StateError",
     "Transaction",
     "Verdict",
     "accept",
     "canonical_domain",
     "defer",
     "naughty",
+    "packed_address",
     "parse_mailbox",
     "reject",
 ]
@@ -78,6 +89,8 @@ class Services:
     directory: Directory
     clock: Clock
     hostname: str
+    buckets: Buckets
+    records: Records
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from fastsmtp.config.rates import Rate
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.sasl import ScramKeys
 from fastsmtp.smtp.transaction import Mailbox, Transaction
 
 __all__ = [
+    "Buckets",
     "Clock",
     "Directory",
     "Elsewhere",
@@ -22,6 +24,8 @@ __all__ = [
     "NoUser",
     "Passwords",
     "Quotas",
+    "Rate",
+    "Records",
     "Whereabouts",
 ]
 
@@ -146,4 +150,48 @@ class Clock(Protocol):
 
     def monotonic_ns(self) -> int:
         """Nanoseconds that never go back."""
+        ...
+
+
+class Buckets(Protocol):
+    """Token buckets by key, the same ones for all workers of a host, and for several hosts where `[state]` says so.
+
+    A bucket that nobody has used is full. Nothing is raised, now or later: when the other hosts cannot be reached, the
+    buckets of this host answer. A rate belongs to its key: who changes one changes the other.
+    """
+
+    def take(self, key: str, rate: Rate, tokens: int = 1) -> float | Awaitable[float]:
+        """0.0 when there were so many; they are gone. Else nothing is taken: in how many seconds there will be so many.
+
+        With `tokens=0` nothing is taken in any case, and it is said whether, or when, there is one. More than the
+        bucket holds are never there: `inf`.
+        """
+        ...
+
+    def give_back(self, key: str, rate: Rate, tokens: int = 1) -> None:
+        """What was taken was not used after all."""
+        ...
+
+
+class Records(Protocol):
+    """Short texts and scores by key, each with a lifetime: for all workers, over restarts, and for several hosts.
+
+    What this worker writes it reads at once; others read it within a second. Writing never waits and raises nothing:
+    what cannot be written is lost, and counted. Reading raises StateError, now or when awaited.
+    """
+
+    def get(self, key: str) -> str | Awaitable[str | None] | None:
+        """The text, or None when there is none (any more)."""
+        ...
+
+    def put(self, key: str, text: str, lifetime_s: float) -> None:
+        """Remember a text for so long, in place of what was there."""
+        ...
+
+    def score(self, key: str, half_life_s: float) -> float | Awaitable[float]:
+        """The sum of what was added, each part halved in every half-life since; 0.0 where nothing was."""
+        ...
+
+    def add(self, key: str, amount: float, half_life_s: float) -> None:
+        """Add to a score. One that has been left alone for sixteen half-lives is forgotten."""
         ...

@@ -39,6 +39,7 @@ from fastsmtp.server.tls.handshake import TlsStats
 from fastsmtp.server.tls.offer import Credentials, TlsOffer
 from fastsmtp.server.watch import LoadWatch
 from fastsmtp.smtp.load import Load
+from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
 from fastsmtp.stats import Stats
 
 __all__ = ["Server"]
@@ -241,7 +242,13 @@ class Server:
         return "degraded: the directory is away, known recipients only" if self._directory.is_degraded else ""
 
     async def _start_plugins(self) -> None:
-        services = Services(self._directory, self._clock, self._settings.hostname)
+        services = Services(
+            directory=self._directory,
+            clock=self._clock,
+            hostname=self._settings.hostname,
+            buckets=MemoryBuckets(self._clock),
+            records=MemoryRecords(self._clock),
+        )
         for loaded in self._plugins:
             try:
                 await loaded.plugin.start(services)

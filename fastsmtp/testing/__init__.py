@@ -28,8 +28,9 @@ mx.example.test
 1
 """
 
+from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
 from fastsmtp.testing.client import Client, Heard
 from fastsmtp.testing.site import PluginSpec, Site
 from fastsmtp.testing.world import MemoryStore, SettableClock
 
-__all__ = ["Client", "Heard", "MemoryStore", "PluginSpec", "SettableClock", "Site"]
+__all__ = ["Client", "Heard", "MemoryBuckets", "MemoryRecords", "MemoryStore", "PluginSpec", "SettableClock", "Site"]

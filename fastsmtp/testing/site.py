@@ -27,6 +27,7 @@ from fastsmtp.smtp.scram import derive_keys
 from fastsmtp.smtp.session import Session
 from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
+from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
 from fastsmtp.stats import Stats
 from fastsmtp.testing.client import Client
 from fastsmtp.testing.world import MemoryStore, SettableClock
@@ -51,7 +52,8 @@ class Site:
     handshake, and what the client sent in the same breath is thrown away, as a server does it.
 
     With `byte_by_byte` clients send single bytes. `transactions` are those that ended, `delivered` the mail by mailbox
-    (of the MemoryStore), `clock` the only time there is, except for the timeouts of plugins, which are real.
+    (of the MemoryStore), `clock` the only time there is, except for the timeouts of plugins, which are real. `buckets`
+    and `records` are what plugins share.
 
     Raises PluginLoadError like the server, and whatever a plugin raises when it starts.
     """
@@ -70,6 +72,8 @@ class Site:
     ) -> None:
         memory = MemoryStore()
         self.clock = SettableClock()
+        self.buckets = MemoryBuckets(self.clock)
+        self.records = MemoryRecords(self.clock)
         self.stats = Stats()
         self.directory: Directory = directory or _directory(users, passwords or {})
         self.store: MessageStore = store or memory
@@ -141,11 +145,21 @@ class Site:
             raise RuntimeError("say `with Site(...) as site:`")
         return self._runner.run(work)
 
+    @property
+    def _services(self) -> Services:
+        return Services(
+            directory=self.directory,
+            clock=self.clock,
+            hostname=self.options.hostname,
+            buckets=self.buckets,
+            records=self.records,
+        )
+
     async def _start(self) -> None:
         await self.directory.open()
         await self.store.open()
         for loaded in self.plugins:
-            await loaded.plugin.start(Services(self.directory, self.clock, self.options.hostname))
+            await loaded.plugin.start(self._services)
             self._started.append(loaded)
 
     async def _stop(self) -> None:

@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsmtp.config.rates import Rate, parse_rate
+
+
+@pytest.mark.parametrize(
+    ("written", "rate"),
+    [
+        ("20/minute", Rate(20, 60.0, 20)),
+        ("20 / minute", Rate(20, 60.0, 20)),
+        ("5/10s", Rate(5, 10.0, 5)),
+        ("1/second", Rate(1, 1.0, 1)),
+        ("1000/day", Rate(1000, 86_400.0, 1000)),
+        ("3/15m", Rate(3, 900.0, 3)),
+        ("7/2h", Rate(7, 7200.0, 7)),
+        (Rate(1, 2.0, 3), Rate(1, 2.0, 3)),
+    ],
+)
+def test_rates(written: object, rate: Rate) -> None:
+    assert parse_rate(written) == rate
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "20",
+        "20/",
+        "/minute",
+        "0/minute",
+        "20/0s",
+        "-1/minute",
+        "20/minute\n",
+        "1.5/s",
+        "20/year",
+        "1/400d",
+        20,
+        None,
+        "٣/minute",
+        "99999999999/s",
+    ],
+)
+def test_what_is_no_rate_is_named(written: object) -> None:
+    with pytest.raises(ValueError, match="is no rate; write one like"):
+        parse_rate(written)
+
+
+def test_a_token_takes_its_time() -> None:
+    assert parse_rate("20/minute").interval_ns == 3_000_000_000
+    assert parse_rate("20/minute").with_burst(5) == Rate(20, 60.0, 5)
+    assert str(parse_rate("20/minute")) == "20 per 60 s"
+
+
+@given(st.integers(1, 10**9), st.sampled_from(["second", "minute", "hour", "day", "ms"]))
+def test_no_rate_is_too_fast_for_the_clock(count: int, unit: str) -> None:
+    assert parse_rate(f"{count}/{unit}").interval_ns >= 1
