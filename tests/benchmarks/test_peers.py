@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks.floors import USERS, running
 
+from bench.account import ControlGroup
 from bench.load.generator import Load, recipients_file, run
 from bench.peers import PEERS
 from bench.peers.peer import Launch, Peer, RunningPeer, Site, free_port, needs_programs
@@ -36,7 +37,8 @@ def test_takes_mail_and_leaves_nothing(name: str, folder: Path) -> None:
         server.await_settled(DEADLINE_S)
         if peer.stores:
             assert peer.stored(server.site) == (30 if name == "aiosmtpd" else 60)
-        assert server.account.cpu_s() > 0
+        if server.account.kind == "cgroup":  # else it goes in steps of 10 ms, and so few messages may take less
+            assert server.account.cpu_s() > 0
         pids = server.account.pids()
         assert pids
         assert server.is_alive()
@@ -77,6 +79,9 @@ def test_who_does_not_start_is_told_of(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_goes_its_own_way_is_caught(tmp_path: Path) -> None:
+    group = ControlGroup.make("probe") or pytest.skip("no control group here: whoever leaves the tree is not seen")
+    group.close()
+
     class Straying(Broken):
         def prepare(self, site: Site) -> Launch:
             return Launch(["sh", "-c", "setsid sleep 4711 & exit 3"], f"127.0.0.1:{free_port()}")
