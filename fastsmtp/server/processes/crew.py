@@ -239,8 +239,9 @@ class Crew:
 
     def _lend(self, slot: Slot) -> None:
         """Nobody shall wait at the door of a worker that keeps dying."""
-        candidates = (other.worker for other in self.slots if other.generation is slot.generation)
-        slot.lent_to = next((worker for worker in candidates if worker is not None and worker.is_serving), None)
+        number = slot.generation.number  # of the worker, not of its slot: that may have gone back without it
+        workers = (other.worker for other in self.slots if other.worker is not None)
+        slot.lent_to = next((one for one in workers if one.post.generation == number and one.is_serving), None)
         if slot.lent_to is not None:
             for listener, descriptor in slot.generation.doors.own(slot.number):
                 slot.lent_to.adopt(slot.number, listener, descriptor)

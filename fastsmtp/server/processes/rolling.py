@@ -70,7 +70,9 @@ async def _roll_back(crew: Crew, before: dict[int, Generation]) -> None:
         try:
             await _renew(crew, before[slot.number], slot.number)
         except FastsmtpError as error:
-            # What it runs now serves; that is better than nothing.
+            # What it runs now serves, with its own copies of the sockets; that is better than nothing. Its successor
+            # will be of the generation before: the supervisor closes the sockets of this one.
+            slot.generation = before[slot.number]
             _log.critical("worker %d cannot go back to the configuration before: %s", slot.number, error)
 
 

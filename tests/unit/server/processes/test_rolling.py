@@ -82,14 +82,24 @@ def test_a_later_one_that_does_not_start_rolls_all_back(tmp_path: Path) -> None:
 
 
 def test_who_cannot_go_back_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The plugin of the old configuration does not start any more, either: what serves stays."""
-    limited(tmp_path, 3)
+    """The plugin of the old configuration does not start any more, either: what serves stays, as long as it lives."""
+    starts = limited(tmp_path, 3)
     plugins = {"plugin_path": [str(tmp_path)], "plugin": [{"use": "limited"}]}
 
     async def scenario(stage: Stage) -> None:
         with pytest.raises(StartError, match="no more"):
             await roll(stage.crew, stage.next(settings(tmp_path, **plugins)), 2)
-        assert seen(stage) == [(2, True), (1, True)]
+        slot = stage.crew.slots[0]
+        old = slot.worker
+        assert old is not None
+        assert (old.post.generation, old.is_serving) == (2, True)
+        assert seen(stage) == [(1, False), (1, True)]
+        stage.doors.pop().close(stage.first.doors)  # as the supervisor does when a reload has failed
+        for start in starts.iterdir():
+            start.unlink()
+        os.kill(old.pid, signal.SIGKILL)
+        await wait_until(lambda: seen(stage) == [(1, True), (1, True)])
+        await asyncio.to_thread(send, stage.address)
 
     with caplog.at_level(logging.CRITICAL):
         play(settings(tmp_path, **plugins), 2, scenario)
