@@ -13,12 +13,14 @@ from fastsmtp.cli.admin import connect_admin
 from fastsmtp.config.listeners import users_of
 from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings
+from fastsmtp.config.process import ProcessSettings
 from fastsmtp.directory.backend import check_logins, database
-from fastsmtp.errors import ConfigurationError, DirectoryError
+from fastsmtp.errors import ConfigurationError, DirectoryError, StartError
 from fastsmtp.log import socket_of
 from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.plugin import Stage
 from fastsmtp.ports import Directory, Found
+from fastsmtp.server.processes.privileges import identity
 from fastsmtp.server.sockets import unix_faults
 from fastsmtp.smtp.address import Address
 from fastsmtp.stats import Stats
@@ -52,6 +54,8 @@ def survey(path: Path) -> list[Finding]:
     if not {"listen", "listener"} & faulty:
         faults = (fault for entry in settings.listeners for fault in unix_faults(entry))
         findings += (Finding("listeners", "error", f"{path}: {fault}") for fault in faults)
+    if "process" not in faulty and settings.process.user:
+        findings += _process_user(path, settings.process)
     if "directory" not in faulty:
         findings += asyncio.run(_database(settings))
     if "maildir" not in faulty:
@@ -102,6 +106,17 @@ def _certificates(path: Path, settings: Settings) -> Iterator[Finding]:
     if not any(certificate.fits(settings.hostname) for certificate in certificates):
         sentence = f"no certificate is for {settings.hostname}: senders that look (MTA-STS) will not send"
         yield Finding("tls", "warning", sentence)
+
+
+def _process_user(path: Path, settings: ProcessSettings) -> Iterator[Finding]:
+    try:
+        identity(settings)
+    except ConfigurationError as error:
+        yield from (Finding("user", "error", f"{path}: {problem}") for problem in error.problems)
+    except StartError as error:  # whoever checks need not be who starts it
+        yield Finding("user", "warning", str(error))
+    else:
+        yield Finding("user", "ok", settings.user)
 
 
 async def _database(settings: Settings) -> list[Finding]:

@@ -1,3 +1,5 @@
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,19 @@ def test_a_unix_socket_that_cannot_be_made(tmp_path: Path) -> None:
     socket = tmp_path / "run/smtp.sock"
     hint = f"there is no folder {socket.parent}; make it, or change the address"
     assert (error.subject, error.sentence) == ("listeners", f"{configuration}: cannot listen on unix:{socket}: {hint}")
+
+
+def test_the_user_who_is_to_run_it(tmp_path: Path) -> None:
+    def said(user: str) -> list[tuple[str, str]]:
+        (tmp_path / user).mkdir()
+        configuration = create_site(tmp_path / user, {"process.user": user}, domain="example.org", users=["postmaster"])
+        return [(one.level, one.sentence) for one in survey(configuration) if one.subject == "user"]
+
+    ourselves = pwd.getpwuid(os.geteuid()).pw_name
+    assert said(ourselves) == [("ok", ourselves)]
+    [(level, sentence)] = said("nobody-of-this-name")
+    assert level == "error"
+    assert sentence.startswith(f"{tmp_path}/nobody-of-this-name/fastsmtp.toml: process.user: there is no user")
+    if os.geteuid() != 0:
+        [(level, sentence)] = said("root")
+        assert (level, sentence[:21]) == ("warning", "process.user is root,")
