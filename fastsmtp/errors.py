@@ -7,6 +7,7 @@ FastsmtpError
 ├── DirectoryError       the directory could not answer; the client hears 451, never 550
 │   └── DirectoryAwayError  it has been away for some time, and the log knows
 ├── StateError           what plugins remember is out of reach; a plugin then has no opinion
+├── DnsError             the DNS did not answer; nothing is known of the name, so that nobody is refused for it
 ├── PasswordsBusyError   too many passwords are being checked already; the client hears 454
 └── UnknownSchemeError   a password hash with which nothing can be compared
 """
@@ -17,6 +18,7 @@ __all__ = [
     "ConfigurationError",
     "DirectoryAwayError",
     "DirectoryError",
+    "DnsError",
     "FastsmtpError",
     "PasswordsBusyError",
     "PluginLoadError",
@@ -56,6 +58,10 @@ class DirectoryAwayError(DirectoryError):
 
 class StateError(FastsmtpError):
     """What plugins remember cannot be read: the database of `[state]` is away, locked or broken."""
+
+
+class DnsError(FastsmtpError):
+    """The DNS did not answer: in time, at all, or nothing that makes sense. The text is for the record."""
 
 
 class PasswordsBusyError(FastsmtpError):

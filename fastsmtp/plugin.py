@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from fastsmtp.config.networks import Networks, NetworkSet, packed_address
 from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
-from fastsmtp.errors import StateError
-from fastsmtp.ports import Buckets, Clock, Directory, Records
+from fastsmtp.errors import DnsError, StateError
+from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
@@ -28,6 +28,7 @@ __all__ = [
     "Authentication",
     "Connection",
     "Credentials",
+    "DnsError",
     "Duration",
     "Header",
     "Hello",
@@ -91,6 +92,7 @@ class Services:
     hostname: str
     buckets: Buckets
     records: Records
+    resolver: Resolver
 
 
 @dataclass(frozen=True, slots=True)

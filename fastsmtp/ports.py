@@ -1,23 +1,28 @@
 """What the policy layer needs from the world: backends implement these, plugins may ask for them."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from ipaddress import IPv4Address, IPv6Address
+from typing import Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from fastsmtp.config.rates import Rate
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.sasl import ScramKeys
-from fastsmtp.smtp.transaction import Mailbox, Transaction
+from fastsmtp.smtp.transaction import Connection, Mailbox, Transaction
 
 __all__ = [
     "Buckets",
     "Clock",
     "Directory",
+    "DnsAnswer",
     "Elsewhere",
     "Found",
     "Login",
     "Logins",
+    "Lookup",
+    "MailExchanger",
     "Mailbox",
     "MessageStore",
     "NoDomain",
@@ -26,6 +31,7 @@ __all__ = [
     "Quotas",
     "Rate",
     "Records",
+    "Resolver",
     "Whereabouts",
 ]
 
@@ -138,6 +144,56 @@ class Quotas(Protocol):
 
         Asked when a recipient has a mailbox with a quota, before the message arrives. Raises nothing, now or later.
         """
+        ...
+
+
+class MailExchanger(NamedTuple):
+    """An MX record; the host is empty for "." (RFC 7505: there is no mail here)."""
+
+    preference: int
+    host: str
+
+
+DnsRecord = TypeVar("DnsRecord")
+
+
+@dataclass(frozen=True, slots=True)
+class DnsAnswer(Generic[DnsRecord]):
+    """What the DNS has under a name. Without records there is no such name (`exists` is false: NXDOMAIN), or it has
+    none of this kind. Names are in lower case, without the dot at the end.
+    """
+
+    records: tuple[DnsRecord, ...] = ()
+    exists: bool = True
+
+
+Lookup: TypeAlias = DnsAnswer[DnsRecord] | asyncio.Future[DnsAnswer[DnsRecord]]
+"""An answer where it is remembered, else a future of it, which may be left alone or cancelled: nobody else minds."""
+
+
+class Resolver(Protocol):
+    """The DNS. Whatever keeps it from answering is a DnsError, now or when awaited; it says nothing about the name.
+
+    `about` is for whom it is asked: all lookups for a connection or transaction together keep them waiting no longer
+    than the budget of the configuration. A name that the DNS cannot have (empty labels, too long) does not exist.
+    """
+
+    def addresses(
+        self, name: str, about: Connection | Transaction | None = None, /, *, version: Literal[4, 6] | None = None
+    ) -> Lookup[IPv4Address | IPv6Address]:
+        """A and AAAA records, or only those of one version of IP."""
+        ...
+
+    def mx(self, name: str, about: Connection | Transaction | None = None, /) -> Lookup[MailExchanger]:
+        """MX records, the most preferred first."""
+        ...
+
+    def txt(self, name: str, about: Connection | Transaction | None = None, /) -> Lookup[str]:
+        """TXT records, the strings of each in one; what is not UTF-8 has U+FFFD in its place."""
+        ...
+
+    def reverse(self, address: str, about: Connection | Transaction | None = None, /) -> Lookup[str]:
+        """The names of an IP address (PTR). Raises ValueError for what is none."""
         ...
 
 

@@ -14,6 +14,7 @@ from fastsmtp.config.model import Settings
 from fastsmtp.delivery.maildir import MaildirStore
 from fastsmtp.directory.backend import cached_directory, check_logins
 from fastsmtp.directory.passwords import PasswordChecker
+from fastsmtp.dns.resolver import CaresResolver
 from fastsmtp.errors import DirectoryError, StartError
 from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
@@ -81,6 +82,7 @@ class Server:
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
+        self._resolver = CaresResolver()
         self._passwords = PasswordChecker(waiting=settings.auth.waiting) if settings.has_auth else None
         entries = settings.listeners
         self.pipelines = build_pipelines(entries, self._plugins, self._build_pipeline)
@@ -248,6 +250,7 @@ class Server:
             hostname=self._settings.hostname,
             buckets=MemoryBuckets(self._clock),
             records=MemoryRecords(self._clock),
+            resolver=self._resolver,
         )
         for loaded in self._plugins:
             try:

@@ -30,7 +30,18 @@ mx.example.test
 
 from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
 from fastsmtp.testing.client import Client, Heard
+from fastsmtp.testing.resolver import MemoryResolver
 from fastsmtp.testing.site import PluginSpec, Site
 from fastsmtp.testing.world import MemoryStore, SettableClock
 
-__all__ = ["Client", "Heard", "MemoryBuckets", "MemoryRecords", "MemoryStore", "PluginSpec", "SettableClock", "Site"]
+__all__ = [
+    "Client",
+    "Heard",
+    "MemoryBuckets",
+    "MemoryRecords",
+    "MemoryResolver",
+    "MemoryStore",
+    "PluginSpec",
+    "SettableClock",
+    "Site",
+]

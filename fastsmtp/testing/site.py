@@ -30,7 +30,9 @@ from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
 from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
 from fastsmtp.stats import Stats
 from fastsmtp.testing.client import Client
+from fastsmtp.testing.resolver import MemoryResolver
 from fastsmtp.testing.world import MemoryStore, SettableClock
+from fastsmtp.testing.zone import ZoneSpec
 
 __all__ = ["PluginSpec", "Site"]
 
@@ -51,6 +53,8 @@ class Site:
     With `starttls=True` TLS is on offer, and is on, as `tls` says, once a client has heard the 220: there is no
     handshake, and what the client sent in the same breath is thrown away, as a server does it.
 
+    `zone` is what the DNS knows, as lines of `NAME TYPE DATA`; `resolver` can also be slow or in trouble.
+
     With `byte_by_byte` clients send single bytes. `transactions` are those that ended, `delivered` the mail by mailbox
     (of the MemoryStore), `clock` the only time there is, except for the timeouts of plugins, which are real. `buckets`
     and `records` are what plugins share.
@@ -67,6 +71,7 @@ class Site:
         plugin_path: Sequence[Path] = (),
         directory: Directory | None = None,
         store: MessageStore | None = None,
+        zone: ZoneSpec = "",
         byte_by_byte: bool = False,
         **session: Any,
     ) -> None:
@@ -77,6 +82,7 @@ class Site:
         self.stats = Stats()
         self.directory: Directory = directory or _directory(users, passwords or {})
         self.store: MessageStore = store or memory
+        self.resolver = MemoryResolver(zone)
         self.delivered = memory.delivered
         self.transactions: list[Transaction] = []
         self.plugins = _load(plugins, plugin_path)
@@ -153,6 +159,7 @@ class Site:
             hostname=self.options.hostname,
             buckets=self.buckets,
             records=self.records,
+            resolver=self.resolver,
         )
 
     async def _start(self) -> None:

@@ -42,6 +42,7 @@ LAYERS = {
     "fastsmtp.delivery": 3,
     "fastsmtp.directory": 3,
     "fastsmtp.state": 3,
+    "fastsmtp.dns": 3,
     "fastsmtp._clients": 4,
     "fastsmtp._process": 4,
     "fastsmtp.testing": 4,

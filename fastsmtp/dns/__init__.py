@@ -1,0 +1,1 @@
+"""The DNS: what it says, remembered as long as it may be."""
