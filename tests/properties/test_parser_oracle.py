@@ -1,7 +1,9 @@
 """The parser against the oracle: random bytes over a nasty alphabet, in random portions."""
 
+import itertools
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import oracle
@@ -11,6 +13,7 @@ from fastsmtp._parser import Parser
 
 # Single bytes that mean something to somebody, and the sequences that a random walk would seldom make.
 NASTY_DATA = [b"\r", b"\n", b".", b"\0", b" ", b"a", b"\x85", b"\x8a", b"\x8d", b"\xff", b"\r\n", b"\r\n.", b"\n.\n"]
+NASTY_DATA += [b"a" * 7, b"a" * 16]  # it is copied in blocks
 NASTY_LINES = [
     b"BdaT",
     b"bdat ",
@@ -54,6 +57,18 @@ def test_a_message_ends_and_is_stored_as_the_oracle_says(given_portions: list[by
     assert played.header == expected.stored[: expected.header_octets]
     assert parser.size == expected.size
     assert parser.bare_newline == expected.bare
+
+
+@pytest.mark.parametrize("wanted", [b"\r", b"\n", b"\r\n", b"\n\r", b"\r\r\n", b"\r\n.\r\n", b"\r\n..", b"\n.\r\n"])
+def test_wherever_in_a_block_it_stands(wanted: bytes) -> None:
+    for before, after in itertools.product(range(40), (0, 1, 15, 16, 33)):
+        wire = b"a: b\r\n\r\n" + b"x" * before + wanted + b"y" * after + b"\r\n.\r\n"
+        expected = oracle.message(wire)
+        assert expected is not None
+        parser = Parser()
+        played = read_data(parser, [wire])
+        assert (played.stored, played.ended, played.rest) == (expected.stored, True, expected.rest)
+        assert (parser.size, parser.bare_newline) == (expected.size, expected.bare)
 
 
 @given(portions(NASTY_DATA), st.integers(0, 3))
