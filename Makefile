@@ -74,11 +74,21 @@ $(VENV)/.bench: $(BUILT)
 	@touch $@
 
 clean:  ## Remove what was built (not ./var)
-	rm -rf $(VENV) build dist *.egg-info fastsmtp/_*.c fastsmtp/_*.so
+	rm -rf $(VENV) build dist *.egg-info
+	find fastsmtp -name '*.so' -delete
+
+# Compiled are the .pyx and, where a .pxd stands beside it, a .py. Python takes what was compiled before the .py: nothing
+# runs or tests it here that does not see to that first.
+DECLARED := $(shell find fastsmtp -name '*.pxd')
+COMPILED := $(DECLARED) $(wildcard $(DECLARED:.pxd=.py) fastsmtp/*.pyx fastsmtp/*.pxi)
 
 # The environment is ready when this file is newer than what it was made from.
-$(BUILT): pyproject.toml setup.py constraints.txt $(wildcard fastsmtp/*.pyx fastsmtp/*.pxd fastsmtp/*.pxi)
+$(BUILT): $(VENV)/.installed setup.py $(COMPILED)
+	@$(RUN) setup.py --quiet build_ext --inplace
+	@touch $(BUILT)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Making the environment in $(VENV) and building: about a minute, the first time ..."
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@touch $(BUILT)
+	@touch $@

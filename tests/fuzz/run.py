@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,10 +81,18 @@ def fuzz(target: str, arguments: Sequence[str]) -> None:
     os.environ["FUZZ_LIBRARY"] = str(importlib.import_module("atheris.core_with_libfuzzer").__file__)
     for module in MODULES:
         load_instrumented(module)
+    prefer_sources()
     with atheris.instrument_imports(include=["fastsmtp", "properties", "fuzz"]):
         module_of_target: Any = importlib.import_module(f"fuzz.targets.{target}")
     atheris.Setup([os.environ.get("FUZZ_AGAIN", sys.argv[0]), *arguments], module_of_target.check)
     atheris.Fuzz()
+
+
+def prefer_sources() -> None:
+    """Import a .py, whose byte code atheris watches, also where it was compiled."""
+    kinds = (SourceFileLoader, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
+    sys.path_hooks.insert(0, FileFinder.path_hook(*kinds))
+    sys.path_importer_cache.clear()
 
 
 def load_instrumented(module: str) -> None:
