@@ -9,6 +9,7 @@ from pathlib import Path
 
 from admissions import admission
 from certificates import TlsClient
+from refusals import without_ids
 from unit.server.tls.test_layer import server_context
 
 from fastsmtp.config.model import Settings
@@ -167,9 +168,9 @@ class Encrypted:
         self._transport.writes.clear()
         sent = self._client.handshake()
         assert sent == b""
-        return self._client.decrypt(answer).decode()
+        return without_ids(self._client.decrypt(answer)).decode()
 
     def say(self, data: bytes) -> str:
         self._transport.writes.clear()
         self._transport.protocol.data_received(self._client.encrypt(data))
-        return self._client.decrypt(b"".join(self._transport.writes)).decode()
+        return without_ids(self._client.decrypt(b"".join(self._transport.writes))).decode()

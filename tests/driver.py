@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final, TypeAlias
 
+from refusals import without_ids
+
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Answer, Ask, ClientChanged, Ended, Flush, Stage, StartTls
@@ -130,4 +132,4 @@ class Driver:
                 break
             self.session.resume(answer)
         said += self.session.take_output()
-        return said.decode("ascii").removesuffix("\r\n")
+        return without_ids(said).decode("ascii").removesuffix("\r\n")

@@ -75,10 +75,11 @@ def _refuse(dialogue: Dialogue, octets: int, refusal: Reply, *, is_last: bool | 
 
 def _drop(dialogue: Dialogue, octets: int, dropped: Dropped, *, is_last: bool | None) -> None:
     transaction, reception = dialogue.transaction, dialogue.reception
-    if transaction is not None and transaction.replies_each:
-        dropped = dropped._replace(waiting=len(transaction.recipients))
+    if transaction is not None:
+        waiting = len(transaction.recipients) if transaction.replies_each else 0
+        dropped = dropped._replace(waiting=waiting, id=transaction.id)
     elif dialogue.state is _REFUSED:
-        dropped = dropped._replace(waiting=reception.dropped.waiting)
+        dropped = dropped._replace(waiting=reception.dropped.waiting, id=reception.dropped.id)
     if dropped.state is _REFUSED and is_last:
         dropped = dropped._replace(state=_GREETED)
     reception.drop_chunk(octets, dropped)
@@ -87,17 +88,17 @@ def _drop(dialogue: Dialogue, octets: int, dropped: Dropped, *, is_last: bool | 
 
 def end_of_dropped_chunk(dialogue: Dialogue) -> None:
     """All of it has come, and is gone."""
-    reply, state, is_error, waiting = dialogue.reception.dropped
-    if dialogue.transaction is not None:
-        dialogue.settle(reply)
+    reply, state, is_error, waiting, id_ = dialogue.reception.dropped
     dialogue.state = state
     if is_error:
-        dialogue.error(reply)
+        dialogue.error(reply, id_)
     else:
-        dialogue.reply(reply)
+        dialogue.reply(reply, id_)
     if state is _GREETED and not dialogue.closing:  # it was the last one: each recipient waits for a reply
         for _ in range(waiting - 1):
-            dialogue.reply(reply)
+            dialogue.reply(reply, id_)
+    if dialogue.transaction is not None:
+        dialogue.settle(reply)
 
 
 def end_of_chunk(dialogue: Dialogue) -> None:
@@ -107,7 +108,7 @@ def end_of_chunk(dialogue: Dialogue) -> None:
     if refusal is not None:
         transaction = dialogue.open_transaction
         waiting = len(transaction.recipients) if transaction.replies_each else 0
-        reception.dropped = Dropped(refusal, _REFUSED, is_error=False, waiting=waiting)
+        reception.dropped = Dropped(refusal, _REFUSED, is_error=False, waiting=waiting, id=transaction.id)
         end_of_dropped_chunk(dialogue)
         return
     dialogue.state = _CHUNKS

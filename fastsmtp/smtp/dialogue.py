@@ -68,9 +68,9 @@ class Dialogue:
             raise RuntimeError(f"no transaction in state {self.state.name}")  # the table forbids it
         return self.transaction
 
-    def reply(self, reply: Reply) -> None:
-        """Say this."""
-        self._output.append(reply.wire)
+    def reply(self, reply: Reply, id_: str = "") -> None:
+        """Say this; a refusal with the id under which its story is kept: `id_`, or that of what it is about."""
+        self._output.append(reply.wire if reply.code < 400 else self._refuse(reply, id_))
         self._counter.count(self.verb, reply.code)
         if reply.limit:
             self._counter.reach(reply.limit)
@@ -78,10 +78,20 @@ class Dialogue:
             self.closing = True
             self.state = _CLOSED
 
-    def error(self, reply: Reply) -> None:
+    def _refuse(self, reply: Reply, id_: str) -> bytes:
+        if id_ and self.transaction is None:  # what it is about is over, and has heard this before
+            return reply.wire_naming(id_)
+        about = self.transaction or self.connection
+        if about.refused_commands is None:
+            about.refused_commands = []
+        if len(about.refused_commands) < REFUSALS_KEPT:
+            about.refused_commands.append((self.verb, reply))
+        return reply.wire_naming(about.id)
+
+    def error(self, reply: Reply, id_: str = "") -> None:
         """Refuse a command that is wrong in itself; a client that goes on like that is sent away."""
         self._errors += 1
-        self.reply(replies.TOO_MANY_ERRORS if self._errors > self.options.errors else reply)
+        self.reply(replies.TOO_MANY_ERRORS if self._errors > self.options.errors else reply, id_)
 
     def unknown(self) -> None:
         """Refuse a command that nobody knows; it is an error, too."""
@@ -152,8 +162,8 @@ class Dialogue:
     def conclude(self, reply: Reply) -> None:
         """The last word on a transaction; afterwards nothing of it is left, whatever the word was (section 4.1.1.4)."""
         self.state = _GREETED
-        self.settle(reply)
         self.reply(reply)
+        self.settle(reply)
 
     def conclude_message(self, reply: Reply) -> None:
         """The last word on a message; in LMTP one for each recipient, in their order (RFC 2033 section 4.2)."""
@@ -165,13 +175,13 @@ class Dialogue:
         refused = [(one.address, one.refusal) for one in transaction.recipients if one.refusal is not None]
         transaction.refusals += refused[: REFUSALS_KEPT - len(transaction.refusals)]
         self.state = _GREETED
-        # For the record: stored, where one of them has it; else deferred, where one of them may get it yet.
-        self.settle(min(said, key=lambda one: one.code))
         for one in said:
             self.reply(one)
+        # For the record: stored, where one of them has it; else deferred, where one of them may get it yet.
+        self.settle(min(said, key=lambda one: one.code))
 
     def settle(self, reply: Reply) -> None:
-        """End the transaction as this reply does, which others give."""
+        """End the transaction as this reply does, which was given before: a refusal names what it is about."""
         self.open_transaction.reply = reply
         if reply.is_positive:
             self._parser.permit_commands(self.options.commands)

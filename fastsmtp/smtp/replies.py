@@ -76,6 +76,12 @@ class Reply:
         """5xx: the client should not try this again."""
         return self.code >= 500
 
+    def wire_naming(self, id_: str) -> bytes:
+        """The bytes on the wire with an id in brackets at their end; its line is cut where that takes more room."""
+        tail = f" ({id_})\r\n".encode("ascii")
+        last_line = self.wire.rfind(b"\n", 0, -2) + 1
+        return self.wire[:-2][: last_line + REPLY_LINE_BYTES - len(tail)] + tail
+
     def hang_up(self) -> Self:
         """The same reply, after which the server closes the connection."""
         return type(self)(self.code, self.enhanced, self.text, closes=True, limit=self.limit)

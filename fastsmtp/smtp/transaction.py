@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from fastsmtp.smtp.address import NULL_SENDER, Address
 from fastsmtp.smtp.message import Message
@@ -17,6 +17,7 @@ __all__ = [
     "Hello",
     "Mailbox",
     "Recipient",
+    "RefusedCommand",
     "Transaction",
     "TransactionOutcome",
 ]
@@ -25,6 +26,9 @@ TransactionOutcome = Literal["open", "stored", "deferred", "refused", "reset", "
 TRANSACTION_OUTCOMES: Final[tuple[TransactionOutcome, ...]] = ("stored", "deferred", "refused", "reset", "lost")
 
 REFUSALS_KEPT: Final = 100
+
+RefusedCommand: TypeAlias = tuple[bytes, Reply]
+"""The verb, or the moment in its place, and what the client heard."""
 
 
 @dataclass(slots=True)
@@ -56,7 +60,8 @@ class Connection:
     `tls` is how it is encrypted, None while it is not. With it comes a new beginning: what the client said before is
     forgotten (RFC 3207 section 4.2). `user` is who has logged in (AUTH), as a canonical address, and empty when nobody
     has. `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids;
-    `pipelined_too_much` that it did not wait for a reply where RFC 2920 section 3.1 wants it to.
+    `pipelined_too_much` that it did not wait for a reply where RFC 2920 section 3.1 wants it to. `refused_commands` are
+    the first hundred outside of a transaction.
     """
 
     id: str
@@ -76,6 +81,7 @@ class Connection:
     remote_name: str = ""
     notes: Notes = field(default_factory=Notes)
     results: list[Result] = field(default_factory=list)
+    refused_commands: list[RefusedCommand] | None = None
 
     @property
     def hello_name(self) -> str:
@@ -118,7 +124,7 @@ class Transaction:
     when it ended without one (RSET, lost connection). `begun_ns` is the first question about it on the monotonic clock
     of the edge. `require_tls` is what the sender wants of whoever sends the message on (RFC 8689), which we do not.
     With `replies_each` (LMTP) every recipient hears his own reply to the message, and some may be refused while others
-    get it.
+    get it. `refused_commands` are the first hundred, whatever they were; None when there was none.
     """
 
     id: str
@@ -137,6 +143,7 @@ class Transaction:
     outcome: TransactionOutcome = "open"
     begun_ns: int = 0
     replies_each: bool = False
+    refused_commands: list[RefusedCommand] | None = None
 
     @property
     def remaining(self) -> list[Recipient]:

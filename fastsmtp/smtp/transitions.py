@@ -52,13 +52,15 @@ class State(enum.Enum):
 class Dropped(NamedTuple):
     """A chunk is dropped: then this is said, and that is the state.
 
-    `is_error`: it was wrong in itself. `waiting` is how many recipients wait for a reply of their own (LMTP).
+    `is_error`: it was wrong in itself. `waiting` is how many recipients wait for a reply of their own (LMTP), `id` that
+    of the transaction that is over by it; empty where there is none.
     """
 
     reply: Reply
     state: State
     is_error: bool = True
     waiting: int = 0
+    id: str = ""
 
 
 Target: TypeAlias = State | Reply | Dropped

@@ -55,6 +55,7 @@ def _claimed(previous: Connection, claim: Claim) -> Connection:
         pipelined_too_much=False,
         notes=Notes(),
         results=[],
+        refused_commands=None,
     )
     if claim.address is not None:
         client.proxy_address = previous.proxy_address or previous.remote_address

@@ -3,7 +3,7 @@
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from scramp import ScramClient  # type: ignore[import-untyped] # it ships no types
@@ -13,17 +13,22 @@ from fastsmtp.smtp.transaction import Connection
 
 __all__ = ["Client", "Heard", "ServerEnd"]
 
+_id = re.compile(r" ?\(([0-9A-Z]+)\)\Z").search
 _reply_line = re.compile(r"([2-5][0-9]{2})([ -])(?:([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z))?(.*)\Z").match
 _line_end = re.compile(rb"\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One reply as a client hears it: the enhanced status is empty where there is none, and not in the lines."""
+    """One reply as a client hears it: the enhanced status is empty where there is none, and not in the lines.
+
+    Nor is the `id` that a refusal ends with.
+    """
 
     code: int
     enhanced: str
     lines: tuple[str, ...]
+    id: str = field(default="", compare=False)
 
     @classmethod
     def parse(cls, output: bytes) -> "list[Heard]":
@@ -36,7 +41,10 @@ class Heard:
                 raise ValueError(f"{line!r} is not a line of a reply")
             lines.append(found[4])
             if found[2] == " ":
-                replies.append(cls(int(found[1]), found[3] or "", tuple(lines)))
+                name = _id(lines[-1]) if found[1] >= "400" else None
+                if name is not None:
+                    lines[-1] = lines[-1][: name.start()]
+                replies.append(cls(int(found[1]), found[3] or "", tuple(lines), name[1] if name else ""))
                 lines = []
         if lines:
             raise ValueError(f"the last reply does not end: {lines}")

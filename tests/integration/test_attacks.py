@@ -22,6 +22,7 @@ import pytest
 from integration.clients.good_mail import GoodMail
 from integration.clients.swarm import Swarm, total
 from integration.server import DEADLINE_S, ServerProcess, running_server, serve_command, wait_until
+from refusals import plain
 
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.directory.schemes import hash_password
@@ -397,7 +398,7 @@ def guess(guessers: Swarm, is_over: Callable[[], bool]) -> Counter[str]:
             for key, _ in selector.select(DEADLINE_S):
                 one: object = key.fileobj
                 assert isinstance(one, socket.socket)
-                heard.update(one.recv(65_536).decode().splitlines())
+                heard.update(map(plain, one.recv(65_536).decode().splitlines()))
                 if is_over():
                     selector.unregister(one)
                 else:

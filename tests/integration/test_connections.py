@@ -16,6 +16,7 @@ from typing import Self
 
 import pytest
 from integration.server import ServerProcess, running_server, wait_until
+from refusals import plain
 
 ENVELOPE = b"EHLO client.example\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
 MESSAGE = b"Subject: hello\r\n\r\ntext\r\n.\r\n"
@@ -44,7 +45,7 @@ class Client:
 
     def rest(self) -> list[str]:
         """All lines until the server closes."""
-        return list(iter(self.line, ""))
+        return [plain(line) for line in iter(self.line, "")]
 
     def close(self) -> None:
         """End both directions, the polite way."""

@@ -13,6 +13,7 @@ from certificates import client_context
 from integration.clients import trace
 from integration.clients.tls import EHLO, ENVELOPE, MESSAGE, PlainClient, TlsClient, tls_server
 from integration.server import ServerProcess, wait_until
+from refusals import plain
 from unit.test__parser import ROWS, Row
 
 ALICE: Final = "alice@example.test"
@@ -55,7 +56,7 @@ def test_injected_in_the_same_segment(server: ServerProcess, injected: bytes) ->
         assert client.say(b"STARTTLS\r\n" + injected).startswith("220 ")
         client.start_tls()
         assert client.say(b"NOOP\r\n") == "250 2.0.0 OK"
-        assert client.say(b"MAIL FROM:<ann@example.org>\r\n") == "503 5.5.1 Say HELO or EHLO first"
+        assert plain(client.say(b"MAIL FROM:<ann@example.org>\r\n")) == "503 5.5.1 Say HELO or EHLO first"
         client.say(EHLO.replace(b"client.example", b"anew.example"))
         client.socket.sendall(ENVELOPE)
         assert [client.reply()[:3] for _ in range(3)] == ["250", "250", "354"]

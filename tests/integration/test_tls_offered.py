@@ -11,6 +11,7 @@ from certificates import NAME, as_toml, certificate, client_context, shown_names
 from integration.clients.senders import missing
 from integration.clients.tls import EHLO, PlainClient, TlsClient, tls_server
 from integration.server import DEADLINE_S, ServerProcess, make_site, running_server, serve_command, wait_until
+from refusals import plain
 
 ALICE: Final = "alice@example.test"
 
@@ -158,4 +159,4 @@ def test_an_old_certificate_is_no_reason_to_be_down(tmp_path: Path) -> None:
 def test_without_a_certificate_nothing_is_offered(tmp_path: Path) -> None:
     with running_server(tmp_path / "site") as server, PlainClient(server) as client:
         assert "STARTTLS" not in client.say(EHLO)
-        assert client.say(b"STARTTLS\r\n") == "502 5.5.1 Command not implemented here"
+        assert plain(client.say(b"STARTTLS\r\n")) == "502 5.5.1 Command not implemented here"

@@ -28,7 +28,7 @@ LINES = st.lists(st.sampled_from(CLAIMS + OTHERS), max_size=12)
 
 
 def opened() -> Driver:
-    driver = Driver(xclient=True, errors=1000)
+    driver = Driver(xclient=True, errors=1000, unknown_commands=1000)
     driver.open()
     return driver
 

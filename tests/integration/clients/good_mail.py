@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from integration.server import DEADLINE_S, ServerProcess, wait_until
+from refusals import plain
 
 CONNECTIONS: Final = 4
 MESSAGE: Final = b"Subject: good mail\r\n\r\n" + b"The quick brown fox jumps over the lazy dog.\r\n" * 80 + b".\r\n"
@@ -84,7 +85,7 @@ async def _transact(
             pass
         if line.startswith(code):
             return True
-        key = line.decode().strip() or "closed"
+        key = plain(line.decode().strip()) or "closed"
         summary["refusals"][key] = summary["refusals"].get(key, 0) + 1
         return False
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from integration.server import DEADLINE_S, ServerProcess
+from refusals import plain
 
 _TOGETHER: Final = 500
 """So many wait for their greeting at once: less than the kernel keeps waiting for the server."""
@@ -87,7 +88,7 @@ class Swarm:
                     break
                 for key, _ in selector.select(left):
                     said = self._read(key.fileobj)
-                    heard.update(said.decode().splitlines() or ["closed"])
+                    heard.update(map(plain, said.decode().splitlines() or ["closed"]))
                     if not said:
                         selector.unregister(key.fileobj)
         return heard

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from certificates import TlsClient
 from connections import Broken, Encrypted, Rig, opened_log, with_rig
+from refusals import without_id
 
 from fastsmtp.config.networks import parse_networks
 from fastsmtp.server.admission import Place
@@ -187,7 +188,7 @@ def test_octets_of_a_message_buy_no_time_unless_enough_of_them_come(tmp_path: Pa
         assert len(transport.writes) == 2
         protocol.data_received(b"x" * (rig.service.patience.data_octets - 1))
         protocol.expire()
-        assert transport.writes[-1] == b"421 4.4.2 Your message comes too slowly\r\n"
+        assert without_id(transport.writes[-1]) == b"421 4.4.2 Your message comes too slowly\r\n"
         assert rig.limits() == {"data_rate": 1}
 
     with_rig(tmp_path, test)

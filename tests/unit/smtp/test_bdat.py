@@ -206,3 +206,16 @@ def test_input_is_message_in_a_chunk_only() -> None:
         driver.feed(wire)
         seen.append(driver.session.in_message)
     assert seen == [False, True, True, False, True, False]
+
+
+def test_chunks_behind_a_refused_one_hear_of_the_same_transaction() -> None:
+    driver = Driver({Stage.DATA: NO}).envelope()
+    driver.session.feed(bdat(HEADER) + bdat(b"x") + bdat(b"y", last=True) + b"BDAT 1\r\nz")
+    driver.session.advance()
+    driver.session.resume(NO)
+    said = b""
+    while driver.session.advance() is not None:
+        said += driver.session.take_output()
+    said += driver.session.take_output()
+    assert said.splitlines() == [b"550 5.7.1 no (T1)"] * 3 + [b"503 5.5.1 Need MAIL first (C1)"]
+    assert driver.session.connection.refused_commands == [(b"BDAT", replies.MAIL_FIRST)]

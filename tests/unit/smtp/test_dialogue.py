@@ -6,8 +6,9 @@ import pytest
 from driver import LATER, MESSAGE, NO, START, STORED, WAIT, Driver
 
 from fastsmtp.smtp.address import Address
-from fastsmtp.smtp.effects import Stage
+from fastsmtp.smtp.effects import Ask, Stage
 from fastsmtp.smtp.replies import Reply
+from fastsmtp.smtp.transaction import REFUSALS_KEPT
 from fastsmtp.smtp.transitions import State
 
 
@@ -253,3 +254,62 @@ def test_in_smtp_there_is_one_reply_whatever_is_in_the_recipients() -> None:
     driver.say(MESSAGE)
     refuse(driver, {"alice": NO})
     assert driver.resume(STORED) == str(STORED)
+
+
+def raw(driver: Driver, *lines: str) -> list[str]:
+    """What is said, with the ids."""
+    driver.session.feed("".join(f"{line}\r\n" for line in lines).encode())
+    said = b""
+    while (effect := driver.session.advance()) is not None:
+        if isinstance(effect, Ask):
+            answer = driver.answers[effect.stage]
+            driver.session.resume(answer(effect) if callable(answer) else answer)
+        said += driver.session.take_output()
+    return (said + driver.session.take_output()).decode().splitlines()
+
+
+def test_a_refusal_names_its_transaction_or_else_the_connection() -> None:
+    driver = Driver({Stage.RCPT: NO}).greet()
+    assert raw(
+        driver, "RCPT TO:<a@b.example>", "MAIL FROM:<>", "RCPT TO:<a@b.example>", "RCPT TO:<", "DATA", "DATA"
+    ) == [
+        "503 5.5.1 Need MAIL first (C1)",
+        "250 2.1.0 Sender OK",
+        "550 5.7.1 no (T1)",
+        "501 5.1.3 Bad recipient address syntax (T1)",
+        "554 5.5.1 No valid recipients (T1)",
+        "554 5.5.1 No valid recipients (T1)",
+    ]
+    assert raw(driver, "RSET", "DATA") == ["250 2.0.0 Flushed", "503 5.5.1 Need MAIL first (C1)"]
+
+
+@pytest.mark.parametrize("stage", [Stage.MAIL, Stage.DATA, Stage.HEADERS, Stage.MESSAGE, Stage.QUEUE])
+def test_the_last_word_on_a_transaction_names_it(stage: Stage) -> None:
+    driver = Driver({stage: NO}).greet()
+    said = raw(driver, "MAIL FROM:<>", "RCPT TO:<alice@example.test>", "DATA", MESSAGE)
+    assert "550 5.7.1 no (T1)" in said
+
+
+def test_each_recipient_hears_the_name_of_the_transaction() -> None:
+    driver = lmtp("ann", "bob")
+    driver.session.resume(NO)
+    driver.session.advance()
+    assert driver.session.take_output() == b"550 5.7.1 no (T1)\r\n" * 2
+
+
+def test_refused_commands_are_remembered_where_they_belong() -> None:
+    driver = Driver({Stage.RCPT: NO}, errors=1000, unknown_commands=1000).greet()
+    driver.say("NONSENSE", "MAIL FROM:<>", "RCPT TO:<a@b.example>", "NONSENSE", *["DATA"] * 200, "RSET")
+    unknown, no_recipients = Reply(500, "5.5.1", "Command not recognized"), Reply(554, "5.5.1", "No valid recipients")
+    assert driver.session.connection.refused_commands == [(b"NONSENSE", unknown)]
+    [transaction] = driver.ended
+    assert transaction.refused_commands == [
+        (b"RCPT", NO), (b"NONSENSE", unknown), *[(b"DATA", no_recipients)] * (REFUSALS_KEPT - 2),
+    ]  # fmt: skip
+
+
+def test_where_nothing_was_refused_nothing_is_remembered() -> None:
+    driver = Driver().data()
+    driver.say(MESSAGE)
+    assert driver.ended[0].refused_commands is None
+    assert driver.session.connection.refused_commands is None

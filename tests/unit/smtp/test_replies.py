@@ -137,3 +137,27 @@ def test_deferring_is_4xx(code: int) -> None:
 def test_rejecting_is_5xx(code: int) -> None:
     with pytest.raises(ValueError, match="500 to 599"):
         reject("5.0.0", "no", code=code)
+
+
+ID = "01K11KQ4AAHY00P3G6"
+
+
+@pytest.mark.parametrize(
+    ("text", "wire"),
+    [
+        ("no", b"550 5.7.1 no (01K11KQ4AAHY00P3G6)\r\n"),
+        ("no\nand never", b"550-5.7.1 no\r\n550 5.7.1 and never (01K11KQ4AAHY00P3G6)\r\n"),
+        ("", b"550 5.7.1 (01K11KQ4AAHY00P3G6)\r\n"),
+    ],
+)
+def test_a_refusal_ends_with_an_id(text: str, wire: bytes) -> None:
+    assert reject("5.7.1", text).wire_naming(ID) == wire
+
+
+@pytest.mark.parametrize("length", range(480, 515))
+@pytest.mark.parametrize("before", ["", "line\n", f"{'y' * 600}\n"])
+def test_with_an_id_no_line_is_longer_than_512_octets(before: str, length: int) -> None:
+    *others, last = reject("5.7.1", before + "x" * length).wire_naming(ID).splitlines(keepends=True)
+    assert last.endswith(b"x (01K11KQ4AAHY00P3G6)\r\n")
+    assert len(last) == min(len("550 5.7.1 ") + length + len(" (01K11KQ4AAHY00P3G6)\r\n"), REPLY_LINE_BYTES)
+    assert all(len(line) <= REPLY_LINE_BYTES for line in others)

@@ -26,6 +26,27 @@ def test_replies_are_taken_apart() -> None:
     assert str(Heard.parse(b"550-5.7.1 one\r\n550 5.7.1 two\r\n")[0]) == "550 5.7.1 one / two"
 
 
+def test_the_id_of_a_refusal_is_kept_apart() -> None:
+    said = b"550-5.7.1 one\r\n550 5.7.1 two (T1)\r\n421 4.3.2 (C1)\r\n250 2.0.0 kept (T2)\r\n550 no (yes)\r\n"
+    no, later, kept, other = Heard.parse(said)
+    assert (no, no.id, str(no)) == (Heard(550, "5.7.1", ("one", "two")), "T1", "550 5.7.1 one / two")
+    assert (later.lines, later.id) == (("",), "C1")
+    assert (kept.lines, kept.id) == (("kept (T2)",), "")
+    assert (other.lines, other.id) == (("no (yes)",), "")
+
+
+def test_a_site_names_what_it_refuses() -> None:
+    with Site([NotYou], users=["ann@example.test"]) as site:
+        client = site.connect()
+        client.hello()
+        client.mail("bob@example.net")
+        assert client.rcpt("nobody@example.test").id == client.rcpt("nobody@example.test").id
+        client.disconnect()
+        [transaction] = site.transactions
+        assert transaction.refused_commands is not None
+        assert [verb for verb, _ in transaction.refused_commands] == [b"RCPT", b"RCPT"]
+
+
 @pytest.mark.parametrize("output", [b"250-a\r\n", b"250 a", b"250 a\n", b"hello\r\n", b"199 a\r\n"])
 def test_half_a_reply_is_none(output: bytes) -> None:
     with pytest.raises(ValueError, match=r"line of a reply|does not end"):
