@@ -98,7 +98,7 @@ def peers() -> None:
 
 @main.command()
 def fetch() -> None:
-    """Download, without installing them, servers whose Debian packages exclude each other (Exim beside Postfix)."""
+    """Download, without installing them, servers whose Debian packages exclude each other (Exim, OpenSMTPD)."""
     from bench.peers.unpacked import PACKAGES
     from bench.peers.unpacked import fetch as fetch_packages
 

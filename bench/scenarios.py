@@ -26,6 +26,7 @@ _EVERYBODY: Final = (
     "haraka",
     "dovecot lmtp",
     "exim",
+    "opensmtpd",
 )
 _PAIR: Final = ("floor", "fastsmtp")
 _KiB: Final = 1024

@@ -8,6 +8,7 @@ from bench.peers.exim import Exim
 from bench.peers.fastsmtp import DEFAULT_PLUGINS, Fastsmtp, FastsmtpBdat, FastsmtpTls
 from bench.peers.floor import Floor, Null
 from bench.peers.haraka import Haraka
+from bench.peers.opensmtpd import Opensmtpd
 from bench.peers.peer import Peer
 from bench.peers.postfix import Postfix
 from bench.peers.qpsmtpd import Qpsmtpd
@@ -36,6 +37,7 @@ PEERS: Final[dict[str, Peer]] = {
         Haraka(),
         DovecotLmtp(),
         Exim(),
+        Opensmtpd(),
     )
 }
 """By name, in the order of the tables. Without more words, fastsmtp and the floor have one worker and a journal."""

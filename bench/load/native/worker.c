@@ -145,9 +145,9 @@ static void turn(struct worker *worker, int patience_ms) {
     }
 }
 
-/* Connect and greet before the clock starts. A few at a time: a backlog has an end. */
+/* Connect and greet before the clock starts. A few at a time: a backlog has an end (OpenSMTPD's is 5). */
 static void ramp_up(struct worker *worker) {
-    enum { AT_ONCE = 64 };
+    enum { AT_ONCE = 4 };
     unsigned opened = 0;
     if (worker->options->no_mail) { /* to connect is what is measured */
         for (; opened < worker->client_count; opened++) has_finished(&worker->clients[opened]);
