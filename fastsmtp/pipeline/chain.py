@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from fastsmtp.pipeline.guard import AnyOpinion, Guard, ShadowGuard
+from fastsmtp.pipeline.guard import AnyOpinion, Guard, ShadowGuard, describe
 from fastsmtp.pipeline.loader import LoadedPlugin
 from fastsmtp.plugin import Address, Connection, Naughty, Reply, Stage, Transaction, Verdict
 from fastsmtp.ports import Clock
@@ -26,12 +26,13 @@ _BEFORE_RCPT: Final = (Stage.CONNECT, Stage.HELLO, Stage.AUTH, Stage.MAIL, Stage
 class Chain:
     """All hooks of all plugins, resolved once."""
 
-    def __init__(self, plugins: Iterable[LoadedPlugin], stats: Stats, clock: Clock) -> None:
+    def __init__(self, plugins: Iterable[LoadedPlugin], stats: Stats, clock: Clock, *, remembers: bool = False) -> None:
+        """`remembers`: what is said is kept with the connection or transaction that it is about."""
         hooks: dict[Stage, list[Guard]] = {}
         for loaded in plugins:
             guard = ShadowGuard if loaded.mode == "shadow" else Guard
             for stage in loaded.stages:
-                hooks.setdefault(stage, []).append(guard(loaded, stage, stats, clock))
+                hooks.setdefault(stage, []).append(guard(loaded, stage, stats, clock, remembers=remembers))
         self._hooks = {stage: tuple(guards) for stage, guards in hooks.items()}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -142,19 +143,6 @@ def _attribute(
 
 async def _finish(pending: Awaitable[AnyOpinion]) -> None:
     await pending
-
-
-def describe(opinion: Reply | Naughty | Address | Mapping[Address, Reply]) -> str:
-    """An opinion in one line, for the record."""
-    match opinion:
-        case Naughty():
-            return f"naughty {opinion.reply}"
-        case Mapping():
-            return "; ".join(f"{address}: {reply}" for address, reply in opinion.items())
-        case Address():
-            return f"rewrite to <{opinion}>"
-        case _:
-            return str(opinion)
 
 
 def _only_postmaster(stage: Stage, transaction: Transaction, subject: tuple[Any, ...]) -> bool:

@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 from fastsmtp.pipeline.loader import LoadedPlugin
 from fastsmtp.plugin import Address, Connection, Credentials, Hello, Naughty, Reply, Stage, Transaction
 from fastsmtp.ports import Clock
-from fastsmtp.smtp.record import Result
+from fastsmtp.smtp.record import ANSWERS_KEPT, Asked, Result
 from fastsmtp.smtp.replies import LOCAL_TROUBLE
 from fastsmtp.stats import Stats
 
-__all__ = ["AnyOpinion", "Guard", "HookFaultError", "ShadowGuard"]
+__all__ = ["AnyOpinion", "Guard", "HookFaultError", "ShadowGuard", "describe"]
 
 AnyOpinion: TypeAlias = Reply | Naughty | Address | Mapping[Address, Reply] | None
 
@@ -37,9 +37,14 @@ class HookFaultError(Exception):
 class Guard:
     """Calls one hook. An exception, a timeout or a nonsensical answer becomes the answer that `on_fault` asks for."""
 
-    def __init__(self, loaded: LoadedPlugin, stage: Stage, stats: Stats, clock: Clock) -> None:
+    def __init__(
+        self, loaded: LoadedPlugin, stage: Stage, stats: Stats, clock: Clock, *, remembers: bool = False
+    ) -> None:
+        """`remembers`: answers are kept with what they are about, for its record."""
         self.loaded = loaded
         self.stage = stage
+        self._remembers = remembers and stage not in _TOLD_STAGES
+        self._asked: Asked = (loaded.name, stage.label, loaded.mode == "shadow")
         self._hook: Callable[..., AnyOpinion | Awaitable[AnyOpinion]] = getattr(loaded.plugin, stage.value)
         self._now = clock.monotonic_ns
         self._cells = stats.cells
@@ -74,7 +79,10 @@ class Guard:
             return self._fault(error, args[0], begun)
         if opinion is None:
             self._cells[self._counts["none"]] += 1
-            self._seconds.observe(self._now() - begun)
+            took = self._now() - begun
+            self._seconds.observe(took)
+            if self._remembers:
+                self._remember(args[0], None, took)
             return None
         if not isinstance(opinion, Reply | Naughty | Address) and inspect.isawaitable(opinion):
             return self._wait(opinion, args[0], begun)
@@ -113,13 +121,24 @@ class Guard:
             case _:
                 return self._fault(HookFaultError(f"{opinion!r} is no answer to {self.stage.value}"), about, begun)
         self._cells[self._counts[answer]] += 1
-        self._seconds.observe(self._now() - begun)
+        took = self._now() - begun
+        self._seconds.observe(took)
+        if self._remembers:
+            self._remember(about, None if opinion is None else describe(opinion), took)
         return opinion
+
+    def _remember(self, about: Any, answer: str | None, took_ns: int) -> None:
+        answers = about.answers
+        if answers is None:
+            about.answers = answers = []
+        if len(answers) < (ANSWERS_KEPT // 2 if answer is None else ANSWERS_KEPT):
+            answers.append((self._asked, answer, took_ns, len(about.results)))
 
     def _fault(self, error: BaseException, about: object, begun: int) -> AnyOpinion:
         """Log the fault once, with its traceback, and give the operator's answer to faults; the client sees no text."""
         self._cells[self._counts["fault"]] += 1
-        self._seconds.observe(self._now() - begun)
+        took = self._now() - begun
+        self._seconds.observe(took)
         _log.error(
             "plugin fault",
             exc_info=error,
@@ -127,9 +146,24 @@ class Guard:
         )
         if isinstance(about, Connection | Transaction):
             about.results.append(Result(self.loaded.name, "error", f"{self.stage.label}: {type(error).__name__}"))
+            if self._remembers:
+                self._remember(about, f"fault {type(error).__name__}", took)
         if self.stage in _TOLD_STAGES or self.loaded.on_fault == "pass":
             return None
         return _REFUSED_ON_FAULT if self.loaded.on_fault == "reject" else LOCAL_TROUBLE
+
+
+def describe(opinion: Reply | Naughty | Address | Mapping[Address, Reply]) -> str:
+    """An opinion in one line, for the record."""
+    match opinion:
+        case Naughty():
+            return f"naughty {opinion.reply}"
+        case Mapping():
+            return "; ".join(f"{address}: {reply}" for address, reply in opinion.items())
+        case Address():
+            return f"rewrite to <{opinion}>"
+        case _:
+            return str(opinion)
 
 
 class ShadowGuard(Guard):

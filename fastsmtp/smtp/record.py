@@ -2,15 +2,37 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-__all__ = ["OUTCOMES", "Authentication", "Notes", "Outcome", "Property", "Result"]
+__all__ = [
+    "ANSWERS_KEPT",
+    "OUTCOMES",
+    "Answered",
+    "Asked",
+    "Authentication",
+    "Notes",
+    "Outcome",
+    "Property",
+    "Result",
+]
 
 Outcome = Literal["pass", "fail", "skip", "error"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("pass", "fail", "skip", "error")
 
 Property = tuple[str, str, str]
 """Type, name and value of what was looked at, as in `smtp.mailfrom=joe@example.org` (RFC 8601 section 2.3)."""
+
+ANSWERS_KEPT: Final = 400
+"""Of one transaction or connection: so many answers are remembered, and half as many where a plugin had no opinion."""
+
+Asked: TypeAlias = tuple[str, str, bool]
+"""A plugin, a stage, and whether nobody acts on the answer (shadow mode)."""
+
+Answered: TypeAlias = tuple[Asked, str | None, int, int]
+"""Who was asked, the answer in words (None: no opinion), nanoseconds that it took, results that there were by then.
+
+Plain tuples, since there is one for each hook and command: JSON takes them as they are, and nothing is looked up.
+"""
 
 Note = TypeVar("Note")
 

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from fastsmtp.smtp.address import NULL_SENDER, Address
 from fastsmtp.smtp.message import Message
-from fastsmtp.smtp.record import Notes, Result
+from fastsmtp.smtp.record import Answered, Notes, Result
 from fastsmtp.smtp.replies import RECIPIENT_OK, Reply
 from fastsmtp.smtp.tls import TlsFacts
 
@@ -61,7 +61,7 @@ class Connection:
     forgotten (RFC 3207 section 4.2). `user` is who has logged in (AUTH), as a canonical address, and empty when nobody
     has. `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids;
     `pipelined_too_much` that it did not wait for a reply where RFC 2920 section 3.1 wants it to. `refused_commands` are
-    the first hundred outside of a transaction.
+    the first hundred outside of a transaction; `answers` are what plugins said, where somebody keeps records.
     """
 
     id: str
@@ -82,6 +82,7 @@ class Connection:
     notes: Notes = field(default_factory=Notes)
     results: list[Result] = field(default_factory=list)
     refused_commands: list[RefusedCommand] | None = None
+    answers: list[Answered] | None = None
 
     @property
     def hello_name(self) -> str:
@@ -124,7 +125,8 @@ class Transaction:
     when it ended without one (RSET, lost connection). `begun_ns` is the first question about it on the monotonic clock
     of the edge. `require_tls` is what the sender wants of whoever sends the message on (RFC 8689), which we do not.
     With `replies_each` (LMTP) every recipient hears his own reply to the message, and some may be refused while others
-    get it. `refused_commands` are the first hundred, whatever they were; None when there was none.
+    get it. `refused_commands` are the first hundred, whatever they were; None when there was none. `answers` are those
+    of plugins, where somebody keeps records.
     """
 
     id: str
@@ -144,6 +146,7 @@ class Transaction:
     begun_ns: int = 0
     replies_each: bool = False
     refused_commands: list[RefusedCommand] | None = None
+    answers: list[Answered] | None = None
 
     @property
     def remaining(self) -> list[Recipient]:

@@ -56,6 +56,7 @@ def _claimed(previous: Connection, claim: Claim) -> Connection:
         notes=Notes(),
         results=[],
         refused_commands=None,
+        answers=None,
     )
     if claim.address is not None:
         client.proxy_address = previous.proxy_address or previous.remote_address

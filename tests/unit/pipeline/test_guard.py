@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from fastsmtp.pipeline.chain import Chain
+from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import (
     Address,
     Connection,
@@ -20,8 +22,9 @@ from fastsmtp.plugin import (
     naughty,
     reject,
 )
-from fastsmtp.smtp.record import Result
-from fastsmtp.testing import Client, Heard, PluginSpec, Site
+from fastsmtp.smtp.record import ANSWERS_KEPT, Answered, Result
+from fastsmtp.stats import Stats
+from fastsmtp.testing import Client, Heard, PluginSpec, SettableClock, Site
 
 TOLD = (Stage.STORED, Stage.RESET, Stage.DISCONNECT, Stage.VERDICT)
 ASKED = tuple(stage for stage in Stage if stage not in TOLD)
@@ -217,3 +220,69 @@ def test_a_shadow_that_fails_is_recorded_and_nothing_else(caplog: pytest.LogCapt
             Result("Sample", "skip", "shadow mail: 451 4.3.0 Trouble on our side, try again later"),
         ]
     assert len(caplog.records) == 1
+
+
+def said(answers: list[Answered] | None) -> list[tuple[str, str | None]]:
+    """Who was asked at which stage, and the answer."""
+    return [(f"{name} {stage}{' shadow' * shadow}", answer) for (name, stage, shadow), answer, _, _ in answers or ()]
+
+
+def test_answers_are_remembered_where_somebody_keeps_records() -> None:
+    class Says(Plugin[NoOptions]):
+        def on_connect(self, connection: Connection) -> None:
+            self.record(connection, "pass", "seen")
+
+        async def on_mail(self, txn: Transaction, sender: Address) -> Address:
+            return Address("other", "example.org")
+
+        def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | None:
+            self.record(txn, "fail", "known")
+            return reject("5.7.1", "no") if recipient.local == "user" else None
+
+        def on_message(self, txn: Transaction, message: Message) -> None:
+            raise ZeroDivisionError("secret")
+
+    stats, clock = Stats(), SettableClock()
+    plugins = [{"use": Says, "name": "says", "mode": "shadow"}, {"use": Says, "name": "loud"}]
+    with Site(plugins, users=["user@example.test", "ann@example.test"]) as site:
+        site.pipeline = Pipeline(
+            Chain(site.plugins, stats, clock, remembers=True), site.directory, site.store, site.stats
+        )
+        client = site.connect()
+        client.send("ann@example.org", ["user@example.test", "ann@example.test"], MESSAGE)
+        client.disconnect()
+        [transaction] = site.transactions
+    assert said(transaction.connection.answers) == [("says connect shadow", None), ("loud connect", None)]
+    assert said(transaction.answers) == [
+        ("says mail shadow", "rewrite to <other@example.org>"),
+        ("loud mail", "rewrite to <other@example.org>"),
+        ("says rcpt shadow", "550 5.7.1 no"),
+        ("loud rcpt", "550 5.7.1 no"),
+        ("says rcpt shadow", None),
+        ("loud rcpt", None),
+        ("says message shadow", "fault ZeroDivisionError"),
+        ("loud message", "fault ZeroDivisionError"),
+    ]
+    assert transaction.answers is not None
+    assert [count for *_, count in transaction.answers[2:4]] == [2, 4]  # what it came to is a result, too
+    assert all(took >= 0 for _, _, took, _ in transaction.answers)
+
+
+def test_without_records_nothing_is_remembered() -> None:
+    with Site([plugin_with(Stage.MAIL, lambda *_: reject("5.7.1", "no"))]) as site:
+        site.connect().send("ann@example.org", "user@example.test", MESSAGE)
+    assert site.transactions[0].answers is None
+
+
+def test_not_everything_is_remembered_of_who_goes_on_for_ever() -> None:
+    hooks = {Stage.VERB.value: lambda *args: reject("5.7.1", "no") if args[2] == "HELP" else None}
+    talker = type("Talker", (Plugin,), hooks)
+    with Site([talker], errors=10_000, commands=0, nonmail_commands=0) as site:
+        site.pipeline = Pipeline(
+            Chain(site.plugins, Stats(), SettableClock(), remembers=True), site.directory, site.store, site.stats
+        )
+        client = site.connect()
+        client.say(b"NOOP\r\n" * 1000)
+        assert len(client.connection.answers or ()) == ANSWERS_KEPT // 2
+        client.say(b"HELP\r\n" * 1000)
+        assert len(client.connection.answers or ()) == ANSWERS_KEPT
