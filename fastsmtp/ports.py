@@ -1,7 +1,7 @@
 """What the policy layer needs from the world: backends implement these, plugins may ask for them."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -161,10 +161,16 @@ DnsRecord = TypeVar("DnsRecord")
 class DnsAnswer(Generic[DnsRecord]):
     """What the DNS has under a name. Without records there is no such name (`exists` is false: NXDOMAIN), or it has
     none of this kind. Names are in lower case, without the dot at the end.
+
+    It may be awaited, too, like the future of one; who is in a hurry looks at the type instead.
     """
 
     records: tuple[DnsRecord, ...] = ()
     exists: bool = True
+
+    def __await__(self) -> "Generator[None, None, DnsAnswer[DnsRecord]]":
+        yield from ()
+        return self
 
 
 Lookup: TypeAlias = DnsAnswer[DnsRecord] | asyncio.Future[DnsAnswer[DnsRecord]]

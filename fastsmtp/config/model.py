@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 
 from fastsmtp.config.auth import AuthSettings
+from fastsmtp.config.dns import DnsSettings
 from fastsmtp.config.limits import LimitSettings, OverloadSettings, TimeoutSettings
 from fastsmtp.config.listeners import ListenerEntry, ListenSettings
 from fastsmtp.config.log import LogSettings
@@ -229,6 +230,7 @@ class Settings(Table):
     smtp: SmtpSettings = default({}, "")
     auth: AuthSettings = default({}, "")
     directory: DirectorySettings = default({}, "")
+    dns: DnsSettings = default({}, "")
     maildir: MaildirSettings = default({}, "")
     metrics: MetricsSettings = default({}, "")
     log: LogSettings = default({}, "")

@@ -14,7 +14,7 @@ from fastsmtp.config.model import Settings
 from fastsmtp.delivery.maildir import MaildirStore
 from fastsmtp.directory.backend import cached_directory, check_logins
 from fastsmtp.directory.passwords import PasswordChecker
-from fastsmtp.dns.resolver import CaresResolver
+from fastsmtp.dns.resolver import CachedResolver
 from fastsmtp.errors import DirectoryError, StartError
 from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
@@ -82,7 +82,7 @@ class Server:
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
-        self._resolver = CaresResolver()
+        self._resolver = CachedResolver(settings.dns, self._clock, self.stats)
         self._passwords = PasswordChecker(waiting=settings.auth.waiting) if settings.has_auth else None
         entries = settings.listeners
         self.pipelines = build_pipelines(entries, self._plugins, self._build_pipeline)
@@ -192,6 +192,7 @@ class Server:
                 await loaded.plugin.stop()
             except Exception:  # noqa: BLE001 - the others are to be stopped all the same
                 _log.exception("plugin does not stop", extra={"plugin": loaded.name})
+        await self._resolver.close()
         if self._passwords is not None:
             self._passwords.close()
         await self._store.close()

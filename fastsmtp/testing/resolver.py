@@ -1,7 +1,7 @@
 """A DNS in memory, for plugins that ask it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Literal, TypeVar
 
@@ -9,7 +9,7 @@ from fastsmtp.dns.names import is_dns_name
 from fastsmtp.errors import DnsError
 from fastsmtp.ports import DnsAnswer, Lookup, MailExchanger
 from fastsmtp.smtp.transaction import Connection, Transaction
-from fastsmtp.testing.zone import ZoneSpec, read_zone, strings
+from fastsmtp.testing.zone import ZoneSpec, find, read_zone, strings
 
 __all__ = ["MemoryResolver"]
 
@@ -111,27 +111,13 @@ class MemoryResolver:
             if key in self._failing:
                 raise DnsError(self._failing[key])
         for _ in range(_CNAMES):
-            here = self._here(name)
+            here = find(self.zone, name)
             if here is None:
                 return DnsAnswer(exists=False)
             if "CNAME" not in here:
                 return DnsAnswer(tuple(arrange([parse(data) for kind in kinds for data in here.get(kind, ())])))
             name = _host(here["CNAME"][0])
         raise DnsError("loop of aliases")
-
-    def _here(self, name: str) -> dict[str, list[str]] | None:
-        """The records of a name; none where it has only names below it, None where it does not exist."""
-        if name in self.zone:
-            return self.zone[name]
-        if any(known.endswith(f".{name}") for known in self.zone):
-            return {}  # RFC 8020: it exists
-        return next((self.zone[wild] for wild in _wildcards(name) if wild in self.zone), None)
-
-
-def _wildcards(name: str) -> Iterator[str]:
-    while "." in name:
-        name = name.partition(".")[2]
-        yield f"*.{name}"
 
 
 def _host(data: str) -> str:

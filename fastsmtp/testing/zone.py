@@ -1,10 +1,10 @@
 """The records of a test, as text or as a mapping: the same zones serve the resolver in memory and a real DNS server."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-__all__ = ["ZoneRecords", "ZoneSpec", "read_zone"]
+__all__ = ["ZoneRecords", "ZoneSpec", "find", "read_zone", "strings"]
 
 ZoneRecords: TypeAlias = dict[str, dict[str, list[str]]]
 """Name (lower case, no dot at the end) -> type -> the data of each record as in a zone file."""
@@ -37,6 +37,21 @@ def read_zone(spec: ZoneSpec) -> ZoneRecords:
 def strings(data: str) -> list[str]:
     """The strings of a TXT record."""
     return shlex.split(data, posix=True)
+
+
+def find(records: ZoneRecords, name: str) -> dict[str, list[str]] | None:
+    """The records of a name; none where it has only names below it (RFC 8020), None where it does not exist."""
+    if name in records:
+        return records[name]
+    if any(known.endswith(f".{name}") for known in records):
+        return {}
+    return next((records[wildcard] for wildcard in _wildcards(name) if wildcard in records), None)
+
+
+def _wildcards(name: str) -> Iterator[str]:
+    while "." in name:
+        name = name.partition(".")[2]
+        yield f"*.{name}"
 
 
 def _add(records: ZoneRecords, name: str, kind: str, data: Sequence[str]) -> None:

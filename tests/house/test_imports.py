@@ -22,6 +22,7 @@ LAYERS = {
     "fastsmtp.smtp.replies": 0,
     "fastsmtp.smtp.address": 0,
     "fastsmtp.config.auth": 0,
+    "fastsmtp.config.dns": 0,
     "fastsmtp.config.limits": 0,
     "fastsmtp.config.listeners": 0,
     "fastsmtp.config.log": 0,

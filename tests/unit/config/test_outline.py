@@ -18,6 +18,7 @@ def test_tables_in_the_order_of_the_file() -> None:
         "[smtp]",
         "[auth]",
         "[directory]",
+        "[dns]",
         "[maildir]",
         "[metrics]",
         "[log]",

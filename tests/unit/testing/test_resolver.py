@@ -1,7 +1,6 @@
 """The DNS in memory."""
 
 import asyncio
-from collections.abc import Awaitable
 from ipaddress import ip_address
 
 import pytest
@@ -65,7 +64,7 @@ def test_trouble() -> None:
 
 
 async def wait(lookup: Lookup[MailExchanger]) -> DnsAnswer[MailExchanger]:
-    assert isinstance(lookup, Awaitable)
+    assert isinstance(lookup, asyncio.Future)
     return await lookup
 
 
@@ -75,6 +74,7 @@ def test_waiting() -> None:
         resolver.is_remembered = False
         assert (await wait(resolver.mx("nomail.test"))).records == (MailExchanger(0, ""),)
         resolver.is_remembered = True
+        assert (await resolver.mx("nomail.test")).records == (MailExchanger(0, ""),)
         resolver.delay(0.001, "nomail.test")
         assert (await wait(resolver.mx("nomail.test"))).exists
         resolver.fail("nomail.test")

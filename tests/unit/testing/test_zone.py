@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastsmtp.testing.zone import read_zone, strings
+from fastsmtp.testing.zone import find, read_zone, strings
 
 
 def test_lines() -> None:
@@ -33,3 +33,12 @@ def test_strings_of_a_text_record() -> None:
 def test_what_is_no_record(line: str) -> None:
     with pytest.raises(ValueError, match="line 2 of the zone"):
         read_zone(f"\n{line}")
+
+
+def test_finding_a_name() -> None:
+    zone = read_zone("a.b.test A 192.0.2.1\n*.w.test A 192.0.2.2\nx.w.test MX 10 y")
+    assert find(zone, "a.b.test") == {"A": ["192.0.2.1"]}
+    assert find(zone, "b.test") == {}
+    assert find(zone, "c.test") is None
+    assert find(zone, "q.r.w.test") == {"A": ["192.0.2.2"]}
+    assert find(zone, "x.w.test") == {"MX": ["10 y"]}

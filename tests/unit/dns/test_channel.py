@@ -1,0 +1,60 @@
+"""The way to the DNS servers."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from zone import ZoneServer
+
+from fastsmtp.config.dns import DnsSettings
+from fastsmtp.dns import channel
+from fastsmtp.dns.channel import Channel
+from fastsmtp.errors import DnsError
+from fastsmtp.ports import DnsAnswer
+from fastsmtp.server.clock import SystemClock
+from fastsmtp.stats import Stats
+
+
+@pytest.fixture
+def dns() -> Iterator[ZoneServer]:
+    with ZoneServer("*.test TXT hello", ttl_s=40) as server:
+        yield server
+
+
+def test_an_answer_and_its_ttl(dns: ZoneServer) -> None:
+    async def work() -> None:
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        assert await ways.ask("TXT", "a.test") == (DnsAnswer(("hello",)), 40)
+        assert await ways.ask("TXT", "test") == (DnsAnswer(), None)
+        await ways.close()
+        with pytest.raises(DnsError):
+            await ways.ask("TXT", "b.test")
+
+    asyncio.run(work())
+
+
+def test_the_cache_of_c_ares_is_bounded(dns: ZoneServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "QUESTIONS_MAX", 3)
+
+    async def work() -> None:
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        for _ in range(3):
+            await ways.ask("TXT", "a.test")
+        assert len(dns.asked) == 1
+        await ways.ask("TXT", "a.test")
+        assert len(dns.asked) == 2
+        await asyncio.gather(*(ways.ask("TXT", f"n{number}.test") for number in range(20)))
+        await ways.close()
+
+    asyncio.run(work())
+
+
+def test_a_server_that_is_slow_once_has_the_time(dns: ZoneServer) -> None:
+    async def work() -> None:
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        await asyncio.gather(*(ways.ask("TXT", f"quick{number}.test") for number in range(20)))
+        dns.delay(1.0, "slow.test")
+        assert (await ways.ask("TXT", "slow.test"))[0].records == ("hello",)
+        await ways.close()
+
+    asyncio.run(work())
