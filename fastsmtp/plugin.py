@@ -7,12 +7,18 @@ or (being `async def`) something to await for it. No opinion is None; the first 
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from fastsmtp.config.networks import Networks, NetworkSet, packed_address
+from fastsmtp.config.places import OptionalSitePath, SitePath
 from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
 from fastsmtp.errors import DnsError, StateError
+from fastsmtp.lists.addresses import AddressEntry, AddressList, parse_address_entry
+from fastsmtp.lists.domains import DomainMap, parse_domain
+from fastsmtp.lists.lines import read_entries
+from fastsmtp.lists.networks import Network, NetworkMap, parse_network
+from fastsmtp.lists.watched import WatchedFile
 from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
@@ -25,20 +31,26 @@ from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 __all__ = [
     "HEADER_FIELDS",
     "Address",
+    "AddressEntry",
+    "AddressList",
     "Authentication",
     "Connection",
     "Credentials",
     "DnsError",
+    "DomainMap",
     "Duration",
     "Header",
     "Hello",
     "Message",
     "MessageOpinion",
     "Naughty",
+    "Network",
+    "NetworkMap",
     "NetworkSet",
     "Networks",
     "NoOptions",
     "Opinion",
+    "OptionalSitePath",
     "PathOpinion",
     "Plugin",
     "Rate",
@@ -47,16 +59,22 @@ __all__ = [
     "Reply",
     "Result",
     "Services",
+    "SitePath",
     "Stage",
     "StateError",
     "Transaction",
     "Verdict",
+    "WatchedFile",
     "accept",
     "canonical_domain",
     "defer",
     "naughty",
     "packed_address",
+    "parse_address_entry",
+    "parse_domain",
     "parse_mailbox",
+    "parse_network",
+    "read_entries",
     "reject",
 ]
 
@@ -69,7 +87,7 @@ class Naughty:
 
 
 def naughty(reason: str, *, enhanced: str = "5.7.1", code: int = 550) -> Naughty:
-    """Mark the connection: its recipients will be refused with this reason, all but postmaster, unless it logs in."""
+    """Mark the connection: its recipients will be refused with this reason, all but postmaster, unless it is exempt."""
     return Naughty(Reply(code, enhanced, reason))
 
 
@@ -114,7 +132,12 @@ class Plugin(Generic[OptionsT]):
     """Base of every plugin. `Plugin[Options]` names the dataclass that the `options` of its entry must fit.
 
     One instance serves all connections of a worker: what belongs to one connection or transaction goes into its notes.
+
+    `spares_exempt`: it is not asked about connections that are exempt, since somebody vouches for them or has logged
+    in. What looks for junk of strangers says so; what it is told it still is.
     """
+
+    spares_exempt: ClassVar[bool] = False
 
     def __init__(self, options: OptionsT, name: str) -> None:
         self.options = options

@@ -1,28 +1,50 @@
 """Refuse mail for some recipients."""
 
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
-from fastsmtp.plugin import Address, Plugin, Reply, Transaction, canonical_domain, parse_mailbox, reject
+from fastsmtp.plugin import (
+    Address,
+    AddressEntry,
+    AddressList,
+    OptionalSitePath,
+    Plugin,
+    Reply,
+    Services,
+    Transaction,
+    WatchedFile,
+    canonical_domain,
+    parse_address_entry,
+    parse_mailbox,
+    read_entries,
+    reject,
+)
 
 __all__ = ["BlockRecipient", "Options"]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Addresses, local parts and domains are kept in their canonical spelling."""
+    """Entries stand in the lists here, or in the file, or in both."""
 
     addresses: frozenset[str] = frozenset()
     local_parts: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()
+    file: OptionalSitePath = None
     reason: str = "No mail is taken for this recipient"
 
     def __post_init__(self) -> None:
-        if not (self.addresses or self.local_parts or self.domains):
-            raise ValueError("name at least one of `addresses`, `local_parts` and `domains`")
-        object.__setattr__(self, "addresses", frozenset(_key(parse_mailbox(text)) for text in self.addresses))
-        local_parts = frozenset(parse_mailbox(f"{local}@invalid").folded_local for local in self.local_parts)
-        object.__setattr__(self, "local_parts", local_parts)
-        object.__setattr__(self, "domains", frozenset(map(canonical_domain, self.domains)))
+        if not self.entries() and self.file is None:
+            raise ValueError("name at least one of `addresses`, `local_parts`, `domains`, `patterns` and `file`")
+
+    def entries(self) -> list[AddressEntry]:
+        """Those of the lists."""
+        addresses = (str(parse_mailbox(text)) for text in self.addresses)
+        local_parts = (str(parse_mailbox(f"{local}@invalid")).removesuffix("invalid") for local in self.local_parts)
+        domains = map(canonical_domain, self.domains)
+        return [*map(parse_address_entry, chain(addresses, local_parts, domains, self.patterns))]
 
 
 class BlockRecipient(Plugin[Options]):
@@ -32,20 +54,30 @@ class BlockRecipient(Plugin[Options]):
       refused when it stands here, and not because `ann@example.org` does.
     * `local_parts`: what stands before the `@`, in every domain.
     * `domains`: everybody in these domains, without their subdomains.
+    * `patterns`: entries of any form: addresses, domains, wildcards, regular expressions, and exceptions to them.
+    * `file`: such entries, one a line, read again when it changes; behind one may stand what the client hears.
     * `reason`: what the client hears.
 
-    Everybody must be able to write to the postmaster (RFC 5321 section 4.5.1): `domains` does not block them, only
-    naming them in `addresses` or `local_parts` does.
+    Everybody must be able to write to the postmaster (RFC 5321 section 4.5.1): they are blocked only by an entry that
+    names them, as an address or as a local part.
     """
 
+    def __init__(self, options: Options, name: str) -> None:
+        super().__init__(options, name)
+        self._list = WatchedFile(options.file, self._read)
+
+    async def start(self, services: Services) -> None:
+        self._list.start()
+
+    async def stop(self) -> None:
+        await self._list.stop()
+
     def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | None:
-        options = self.options
-        by_name = recipient.folded_local in options.local_parts or _key(recipient) in options.addresses
-        if not by_name and (recipient.domain not in options.domains or recipient.is_postmaster):
+        blocked = self._list.value.find(recipient)
+        if blocked is None or (recipient.is_postmaster and not blocked.is_by_name):
             return None
-        self.record(txn, "fail", f"<{recipient}> is blocked")
-        return reject("5.7.1", options.reason)
+        self.record(txn, "fail", f"<{recipient}> is blocked by {blocked.text}")
+        return reject("5.7.1", blocked.reason or self.options.reason)
 
-
-def _key(address: Address) -> str:
-    return f"{address.folded_local}@{address.domain}"
+    def _read(self, file: Path | None) -> AddressList:
+        return AddressList([*self.options.entries(), *read_entries(file, parse_address_entry)], subdomains=False)

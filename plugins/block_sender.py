@@ -1,27 +1,48 @@
 """Refuse mail by its sender."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
-from fastsmtp.plugin import Address, Plugin, Reply, Transaction, canonical_domain, parse_mailbox, reject
+from fastsmtp.plugin import (
+    Address,
+    AddressEntry,
+    AddressList,
+    OptionalSitePath,
+    Plugin,
+    Reply,
+    Services,
+    Transaction,
+    WatchedFile,
+    canonical_domain,
+    parse_address_entry,
+    parse_mailbox,
+    read_entries,
+    reject,
+)
 
 __all__ = ["BlockSender", "Options"]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Addresses and domains are kept in their canonical spelling."""
+    """Entries stand in the lists here, or in the file, or in both."""
 
     addresses: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()
+    file: OptionalSitePath = None
     subdomains: bool = True
     reason: str = "Mail from this sender is not taken here"
 
     def __post_init__(self) -> None:
-        if not self.addresses and not self.domains:
-            raise ValueError("name at least one of `addresses` and `domains`")
-        object.__setattr__(self, "addresses", frozenset(_key(parse_mailbox(text)) for text in self.addresses))
-        object.__setattr__(self, "domains", frozenset(map(canonical_domain, self.domains)))
+        if not self.entries() and self.file is None:
+            raise ValueError("name at least one of `addresses`, `domains`, `patterns` and `file`")
+
+    def entries(self) -> list[AddressEntry]:
+        """Those of the lists."""
+        addresses = (str(parse_mailbox(text)) for text in self.addresses)
+        return [*map(parse_address_entry, chain(addresses, map(canonical_domain, self.domains), self.patterns))]
 
 
 class BlockSender(Plugin[Options]):
@@ -29,30 +50,33 @@ class BlockSender(Plugin[Options]):
 
     * `addresses`: whole addresses, compared without case.
     * `domains`: everything from these domains, IDNs in either form.
+    * `patterns`: entries of any form: addresses, domains, wildcards, regular expressions, and exceptions to them.
+    * `file`: such entries, one a line, read again when it changes; behind one may stand what its sender hears.
     * `subdomains` (true): a domain stands for everything below it, too.
     * `reason`: what the client hears.
 
     The null sender `<>` is nobody's address: bounces always pass.
     """
 
+    def __init__(self, options: Options, name: str) -> None:
+        super().__init__(options, name)
+        self._list = WatchedFile(options.file, self._read)
+
+    async def start(self, services: Services) -> None:
+        self._list.start()
+
+    async def stop(self) -> None:
+        await self._list.stop()
+
     def on_mail(self, txn: Transaction, sender: Address) -> Reply | None:
-        if not self._is_blocked(sender):
+        if sender.is_null:
             return None
-        self.record(txn, "fail", f"<{sender}> is blocked")
-        return reject("5.7.1", self.options.reason)
+        blocked = self._list.value.find(sender)
+        if blocked is None:
+            return None
+        self.record(txn, "fail", f"<{sender}> is blocked by {blocked.text}")
+        return reject("5.7.1", blocked.reason or self.options.reason)
 
-    def _is_blocked(self, sender: Address) -> bool:
-        options = self.options
-        if _key(sender) in options.addresses or sender.domain in options.domains:
-            return True
-        return options.subdomains and any(domain in options.domains for domain in _parents(sender.domain))
-
-
-def _parents(domain: str) -> Iterator[str]:
-    while "." in domain:
-        domain = domain.partition(".")[2]
-        yield domain
-
-
-def _key(address: Address) -> str:
-    return f"{address.folded_local}@{address.domain}"
+    def _read(self, file: Path | None) -> AddressList:
+        entries = read_entries(file, parse_address_entry)
+        return AddressList([*self.options.entries(), *entries], subdomains=self.options.subdomains)

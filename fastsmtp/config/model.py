@@ -5,9 +5,10 @@ Docstrings and descriptions are what `docs/configuration.md` and the file writte
 
 import re
 import socket
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, PrivateAttr, Strict, model_validator
 
 from fastsmtp.config.auth import AuthSettings
 from fastsmtp.config.dns import DnsSettings
@@ -203,6 +204,16 @@ class PluginEntry(Table):
     )
     timeout: Duration = default("10s", "How long one hook may take.", gt=0)
     options: dict[str, Any] = default({}, "The plugin's own settings; its documentation lists them.")
+    _folder: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep to what paths in the options are relative."""
+        self._folder = (context or {}).get("base", Path())
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file in which it stands."""
+        return self._folder
 
     @property
     def title(self) -> str:

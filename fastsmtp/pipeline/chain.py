@@ -50,6 +50,8 @@ class Chain:
     ) -> Decision | Awaitable[Decision]:
         guards = self._hooks.get(stage, ())
         for index in range(first, len(guards)):
+            if guards[index].spares_exempt and _connection_of(about).is_exempt:
+                continue
             opinion = guards[index].call(about, *subject)
             if opinion is None:
                 continue
@@ -85,7 +87,7 @@ class Chain:
     ) -> tuple[Reply | None, tuple[Any, ...]]:
         """What an opinion does: the reply that ends the stage (or None), and the subject to go on with."""
         name, shadow = guard.loaded.name, guard.loaded.mode == "shadow"
-        connection, transaction = (about.connection, about) if isinstance(about, Transaction) else (about, None)
+        connection, transaction = _connection_of(about), about if isinstance(about, Transaction) else None
         self.tell(Stage.VERDICT, Verdict(name, guard.stage, opinion, shadow, connection, transaction))
         if shadow:
             about.results.append(Result(name, "skip", f"shadow {guard.stage.label}: {describe(opinion)}"))
@@ -99,8 +101,10 @@ class Chain:
                     connection.naughty, connection.naughty_by = opinion.reply, name
                 return None, subject
             case Naughty():
-                # The recipients are there: the mail of who has logged in goes on, and postmaster's; other's ends here.
-                if connection.user or (transaction is not None and _only_postmaster(guard.stage, transaction, subject)):
+                # The recipients are there: the mail of who is exempt goes on, and postmaster's; other's ends here.
+                if connection.is_exempt or (
+                    transaction is not None and _only_postmaster(guard.stage, transaction, subject)
+                ):
                     return None, subject
                 _attribute(about, name, guard.stage, opinion)
                 if transaction is not None and transaction.replies_each and guard.stage is not Stage.RCPT:
@@ -131,6 +135,10 @@ class Chain:
         """Wait for what was told and is still being worked on (each within its plugin's timeout)."""
         while self._background:
             await asyncio.gather(*self._background)
+
+
+def _connection_of(about: Connection | Transaction) -> Connection:
+    return about.connection if isinstance(about, Transaction) else about
 
 
 def _attribute(

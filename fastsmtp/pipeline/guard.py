@@ -45,6 +45,7 @@ class Guard:
         self.stage = stage
         self._remembers = remembers and stage not in _TOLD_STAGES
         self._asked: Asked = (loaded.name, stage.label, loaded.mode == "shadow")
+        self.spares_exempt = loaded.plugin.spares_exempt
         self._hook: Callable[..., AnyOpinion | Awaitable[AnyOpinion]] = getattr(loaded.plugin, stage.value)
         self._now = clock.monotonic_ns
         self._cells = stats.cells

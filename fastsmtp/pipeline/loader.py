@@ -63,7 +63,7 @@ def load_plugins(
         names.add(name)
         try:
             plugin_class = _checked(classes[name], name) if name in classes else _find(entry.use, plugin_path)
-            plugin = _build(plugin_class, _fit(_options_type(plugin_class), entry.options, where), name)
+            plugin = _build(plugin_class, _fit(_options_type(plugin_class), entry, where), name)
         except PluginLoadError as error:
             problems += [problem if problem.startswith(where) else f"{where}: {problem}" for problem in error.problems]
             continue
@@ -144,6 +144,8 @@ def _checked(value: object, use: str) -> type[AnyPlugin]:
 def _build(plugin_class: type[AnyPlugin], options: Any, name: str) -> AnyPlugin:
     try:
         return plugin_class(options, name)
+    except PluginLoadError:
+        raise
     except Exception as error:
         raise PluginLoadError(f"{name!r} cannot be made: {type(error).__name__}: {error}") from error
 
@@ -158,10 +160,11 @@ def _options_type(plugin_class: type[AnyPlugin]) -> type[Any]:
     return NoOptions
 
 
-def _fit(options_type: type[Any], options: Mapping[str, Any], where: str) -> Any:
+def _fit(options_type: type[Any], entry: PluginEntry, where: str) -> Any:
     """The options as the plugin's dataclass; unknown names are errors, with a suggestion."""
     if not dataclasses.is_dataclass(options_type):
         raise PluginLoadError(f"{where}: the plugin's options have to be a dataclass, not {options_type.__name__}")
+    options = entry.options
     known = [field.name for field in dataclasses.fields(options_type) if field.init]
     problems = [
         f"{where}.options.{key}: unknown option; {_hint(key, known, 'known are')}"
@@ -169,7 +172,9 @@ def _fit(options_type: type[Any], options: Mapping[str, Any], where: str) -> Any
         if key not in known
     ]
     try:
-        fitted = TypeAdapter(options_type).validate_python({key: options[key] for key in options if key in known})
+        fitted = TypeAdapter(options_type).validate_python(
+            {key: options[key] for key in options if key in known}, context={"base": entry.folder}
+        )
     except ValidationError as error:
         # What is missing may be what was misspelled: that is said above already.
         faults = [fault for fault in error.errors() if not (problems and fault["type"] == "missing")]

@@ -127,7 +127,7 @@ class Pipeline:
 
     def _rcpt(self, transaction: Transaction, recipient: Address) -> Answer | Awaitable[Answer]:
         connection = transaction.connection
-        if connection.naughty is not None and not (recipient.is_postmaster or connection.user):
+        if connection.naughty is not None and not (recipient.is_postmaster or connection.is_exempt):
             return connection.naughty
         if self._rcpt_hooks:
             decision = self._chain.ask(Stage.RCPT, transaction, recipient)

@@ -113,6 +113,14 @@ class Admission:
                 table.take_back(slot, now_s)
         return self.refusals.refuse(passed, address)
 
+    def is_known(self, address: str, place: Place, now_s: int) -> bool:
+        """Whether mail of this client, or of a neighbour, was stored lately; who is counted nowhere is no stranger."""
+        if place is NOWHERE:
+            return True
+        packed = packed_address(address)
+        names = (packed[: _ADDRESS_BYTES[len(packed)]], packed[: _NETWORK_BYTES[len(packed)]])
+        return any(self._is_recent(self._table.look(self._name(name), now_s)[2], now_s) for name in names)
+
     def stored(self, place: Place, now_s: int) -> None:
         """Mail of this client was stored: it is no stranger, and neither are its neighbours."""
         for slot in place:
@@ -130,11 +138,12 @@ class Admission:
             return "arrivals_per_address"
         if 0 < limits.arrivals_per_network < network[1]:
             return "arrivals_per_network"
-        if self.overload.sheds is not Shed.NOTHING:
-            stored_s = max(client[2], network[2])
-            if not stored_s or now_s - stored_s > self._known_s:
-                return "stranger"
+        if self.overload.sheds is not Shed.NOTHING and not self._is_recent(max(client[2], network[2]), now_s):
+            return "stranger"
         return ""
+
+    def _is_recent(self, stored_s: int, now_s: int) -> bool:
+        return stored_s > 0 and now_s - stored_s <= self._known_s
 
     def _name(self, octets: bytes) -> int:
         """What the table calls them; without the key nobody can tell who shares a bucket with whom."""

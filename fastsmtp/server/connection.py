@@ -107,6 +107,8 @@ class ConnectionProtocol(asyncio.Protocol):
         self._flow = FlowControl(transport)
         self._place = place
         connection = Connection(next(shared.ids), *ends, listener=service.name, proxy_address=proxy_address)
+        if _ON_CONNECT in service.options.asks:
+            connection.is_known = shared.admission.is_known(ends.remote_address, place, shared.now_s())
         self._session = Session(service.options_for(ends.remote_address), connection, stats.replies, shared.ids)
         shared.open.add(self)
         stats.cells[stats.open] += 1
@@ -379,6 +381,8 @@ class ConnectionProtocol(asyncio.Protocol):
             self._place = NOWHERE
             return place
         self._place = place
+        client = self._session.connection
+        client.is_known = shared.admission.is_known(client.remote_address, place, shared.now_s())
         return None
 
     def _resume(self, answer: Answer) -> None:

@@ -62,6 +62,8 @@ class Connection:
     has. `early_talker` says that the client spoke before it was greeted, which RFC 5321 section 4.3.1 forbids;
     `pipelined_too_much` that it did not wait for a reply where RFC 2920 section 3.1 wants it to. `refused_commands` are
     the first hundred outside of a transaction; `answers` are what plugins said, where somebody keeps records.
+    `is_known` says that mail of it, or of a neighbour, was stored lately (`overload.known`), or that it is counted
+    nowhere (`limits.exempt`, a Unix socket). `is_trusted` is for plugins to set: the operator vouches for this client.
     """
 
     id: str
@@ -76,6 +78,8 @@ class Connection:
     naughty_by: str = ""
     early_talker: bool = False
     pipelined_too_much: bool = False
+    is_known: bool = False
+    is_trusted: bool = False
     listener: str = ""
     proxy_address: str = ""
     remote_name: str = ""
@@ -83,6 +87,11 @@ class Connection:
     results: list[Result] = field(default_factory=list)
     refused_commands: list[RefusedCommand] | None = None
     answers: list[Answered] | None = None
+
+    @property
+    def is_exempt(self) -> bool:
+        """Whether it is no stranger to be checked: somebody vouches for it, or it has logged in."""
+        return self.is_trusted or bool(self.user)
 
     @property
     def hello_name(self) -> str:

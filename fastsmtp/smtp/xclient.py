@@ -53,6 +53,8 @@ def _claimed(previous: Connection, claim: Claim) -> Connection:
         naughty_by="",
         early_talker=False,
         pipelined_too_much=False,
+        is_known=False,
+        is_trusted=False,
         notes=Notes(),
         results=[],
         refused_commands=None,

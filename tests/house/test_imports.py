@@ -37,6 +37,7 @@ LAYERS = {
     "fastsmtp.smtp": 1,
     "fastsmtp.plugin": 2,
     "fastsmtp.ports": 2,
+    "fastsmtp.lists": 2,
     "fastsmtp.pipeline": 2,
     "fastsmtp._maildir": 3,
     "fastsmtp._salvage": 3,

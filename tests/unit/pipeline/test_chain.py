@@ -408,3 +408,57 @@ def test_fields_are_added_in_the_order_of_plugins() -> None:
     with Site([adding("X-First"), adding("X-Last")]) as site:
         site.connect().send("", "user@example.test", MESSAGE)
         assert site.delivered["user@example.test"][0].startswith(b"X-Last: 1\nX-First: 1\nSubject")
+
+
+def spares(stage: Stage, answer: object, name: str = "Sparing", **table: object) -> dict[str, Any]:
+    """A plugin that says this to strangers only."""
+    sparing = says(stage, answer, name, **table)
+    sparing["use"].spares_exempt = True
+    return sparing
+
+
+@pytest.mark.parametrize("trusting", [says, says_later])
+def test_who_is_trusted_is_spared_from_the_next_plugin_on(trusting: Callable[..., dict[str, Any]]) -> None:
+    trusted = trusting(Stage.CONNECT, None, "Trusting")
+    hook = trusted["use"].on_connect
+
+    def trust(plugin: object, connection: Connection) -> object:
+        connection.is_trusted = connection.remote_address == "192.0.2.1"
+        return hook(plugin, connection)
+
+    trusted["use"].on_connect = trust
+    with Site([trusted, spares(Stage.CONNECT, NO, "Door"), spares(Stage.RCPT, NO)], USERS) as site:
+        assert site.connect("192.0.2.1").send("", "user@example.test", MESSAGE).code == 250
+        assert not site.connect("192.0.2.2").is_open
+        assert site.count("fastsmtp_plugin_answers_total", plugin="Sparing") == 0
+
+
+def test_who_has_logged_in_is_spared_and_a_mark_before_does_nothing() -> None:
+    plugins = [says(Stage.CONNECT, naughty("bad neighbours")), spares(Stage.DATA, NO)]
+    with Site(plugins, USERS, passwords={"ann@example.test": "secret"}) as site:
+        stranger, ann = site.connect(), site.connect()
+        assert str(stranger.send("", "user@example.test", MESSAGE)) == "550 5.7.1 bad neighbours"
+        assert ann.login("ann@example.test", "secret").code == 235
+        assert ann.send("ann@example.test", "user@example.test", MESSAGE).code == 250
+
+
+def test_who_is_trusted_is_not_naughty_either() -> None:
+    def trust(_: object, connection: Connection, hello: Hello) -> None:
+        connection.is_trusted = True
+
+    plugins = [says(Stage.CONNECT, naughty("no")), {"use": plugin_with(Stage.HELLO, trust), "name": "Trusting"}]
+    with Site(plugins, USERS) as site:
+        assert site.connect().send("", "user@example.test", MESSAGE).code == 250
+
+
+def test_who_is_spared_is_told_all_the_same() -> None:
+    told: list[str] = []
+
+    def trust(_: object, connection: Connection) -> None:
+        connection.is_trusted = True
+
+    curious = spares(Stage.RESET, None)
+    curious["use"].on_reset = lambda _, txn: told.append(txn.outcome)
+    with Site([{"use": plugin_with(Stage.CONNECT, trust), "name": "Trusting"}, curious], USERS) as site:
+        site.connect().send("", "user@example.test", MESSAGE)
+    assert told == ["stored"]

@@ -106,6 +106,13 @@ def test_a_class_that_is_there_already() -> None:
     assert loaded.stages == (Stage.CONNECT, Stage.MESSAGE)
 
 
+def test_paths_of_options_are_relative_to_the_file_that_has_them(tmp_path: Path) -> None:
+    (tmp_path / "senders").write_text("spam.example\n")
+    table = {"use": "block_sender", "options": {"file": "senders"}}
+    (loaded,) = load_plugins([PluginEntry.model_validate(table, context={"base": tmp_path})])
+    assert loaded.plugin.options.file == tmp_path / "senders"
+
+
 def test_the_order_is_that_of_the_configuration(folder: Path) -> None:
     tables = [{"use": use} for use in ("loop", "local", "headers")]
     assert [loaded.name for loaded in load(*tables, path=folder)] == ["loop", "local", "headers"]

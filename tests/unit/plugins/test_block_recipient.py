@@ -1,8 +1,10 @@
 """Mail refused by its recipient."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from lists import rewrite, until
 
 from fastsmtp.errors import PluginLoadError
 from fastsmtp.testing import Site
@@ -48,13 +50,13 @@ def test_who_is_blocked_need_not_exist_and_the_others_get_the_mail() -> None:
         assert client.data(b"Subject: hi\n\n").code == 250
         assert list(site.delivered) == ["ann@example.test"]
         (result,) = site.transactions[0].results
-        assert (result.outcome, result.evidence) == ("fail", "<trap@example.test> is blocked")
+        assert (result.outcome, result.evidence) == ("fail", "<trap@example.test> is blocked by trap@")
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "name at least one of `addresses`, `local_parts` and `domains`"),
+        ({}, "name at least one of `addresses`, `local_parts`, `domains`, `patterns` and `file`"),
         ({"local_parts": ["a b"]}, "'a b@invalid' is not of the form user@domain"),
         ({"domains": [""]}, "'' is not a domain name"),
     ],
@@ -63,3 +65,20 @@ def test_options_that_cannot_be_meant(options: Mapping[str, object], problem: st
     with pytest.raises(PluginLoadError) as caught:
         codes(options)
     assert caught.value.problems == (f"plugin[0].options: {problem}",)
+
+
+def test_patterns_do_not_block_the_postmaster_unless_they_name_them() -> None:
+    recipients = ("sales@example.test", "ann@example.test", "postmaster@other.test")
+    assert codes({"patterns": ["*s*@*", "!*n@example.test"]}, *recipients) == [550, 250, 250]
+    assert codes({"patterns": ["postmaster@"]}, *recipients) == [250, 250, 550]
+
+
+def test_a_file_that_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "recipients"
+    file.write_text("ann@example.test  Ann has left us\n")
+    with Site([("block_recipient", {"file": str(file)})], USERS) as site:
+        client = site.connect()
+        assert str(client.send("a@b.example", "ann@example.test", b"")) == "550 5.7.1 Ann has left us"
+        rewrite(file, "sales@\n")
+        until(site, lambda: client.send("a@b.example", "ann@example.test", b"").code == 250)
+        assert client.send("a@b.example", "sales@example.test", b"").code == 550

@@ -1,6 +1,9 @@
 """Mail refused by its sender."""
 
+from pathlib import Path
+
 import pytest
+from lists import rewrite, until
 
 from fastsmtp.errors import PluginLoadError
 from fastsmtp.testing import Site
@@ -58,7 +61,7 @@ def test_the_client_hears_the_reason_and_the_record_says_who() -> None:
         assert (result.plugin, result.outcome, result.evidence) == (
             "block_sender",
             "fail",
-            "<a@spam.example> is blocked",
+            "<a@spam.example> is blocked by spam.example",
         )
         assert site.delivered == {}
 
@@ -66,7 +69,7 @@ def test_the_client_hears_the_reason_and_the_record_says_who() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "plugin[0].options: name at least one of `addresses` and `domains`"),
+        ({}, "plugin[0].options: name at least one of `addresses`, `domains`, `patterns` and `file`"),
         ({"domains": ["no domain"]}, "plugin[0].options: 'no domain' is not a domain name"),
         ({"addresses": ["nobody"]}, "plugin[0].options: 'nobody' is not of the form user@domain"),
         ({"domain": ["a.example"]}, "plugin[0].options.domain: unknown option; did you mean 'domains'?"),
@@ -76,3 +79,31 @@ def test_options_that_cannot_be_meant(options: dict[str, object], problem: str) 
     with pytest.raises(PluginLoadError) as caught:
         block_sender(**options)
     assert problem in caught.value.problems
+
+
+def test_patterns_and_what_is_spared_of_them() -> None:
+    with block_sender(patterns=["*-bounces@*", "/x[0-9]+@.*/", "!list-bounces@good.example"]) as site:
+        client = site.connect()
+        client.hello()
+        senders = ("a-bounces@b.example", "x12@b.example", "list-bounces@good.example", "")
+        assert [client.command(f"MAIL FROM:<{sender}>").code for sender in senders] == [550, 550, 250, 503]
+
+
+def test_a_file_that_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "senders"
+    file.write_text("spam.example  We know you\n")
+    with block_sender(file=str(file), addresses=["bad@example.org"]) as site:
+        assert str(site.connect().send("a@spam.example", "user@example.test", b"")) == "550 5.7.1 We know you"
+        assert site.connect().send("bad@example.org", "user@example.test", b"").code == 550
+        rewrite(file, "other.example\n")
+        until(site, lambda: site.connect().send("a@spam.example", "user@example.test", b"").code == 250)
+        assert site.connect().send("a@other.example", "user@example.test", b"").code == 550
+        assert site.connect().send("bad@example.org", "user@example.test", b"").code == 550
+
+
+def test_a_bad_file_is_told_at_once_with_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "senders"
+    file.write_text("good.example\n*.spam.example\n/(a+)+/\n")
+    with pytest.raises(PluginLoadError) as caught:
+        block_sender(file=str(file))
+    assert [problem.split(": ")[1] for problem in caught.value.problems] == [f"{file}:2", f"{file}:3"]

@@ -193,3 +193,16 @@ def test_every_refusal_closes() -> None:
     refusal = door.enter("192.0.2.1", NOW)
     assert isinstance(refusal, Reply)
     assert refusal.closes
+
+
+def test_who_is_known() -> None:
+    door = admission(Stats(), exempt=["127.0.0.0/8"])
+    place = place_of(door, "192.0.2.1")
+    assert not door.is_known("192.0.2.1", place, NOW)
+    door.stored(place, NOW)
+    end = NOW + int(KNOWN_S)
+    for address in ("192.0.2.1", "192.0.2.77"):  # and a neighbour
+        assert door.is_known(address, place_of(door, address, end), end)
+        assert not door.is_known(address, place_of(door, address, end + 1), end + 1)
+    assert door.is_known("127.0.0.1", place_of(door, "127.0.0.1"), NOW)
+    assert door.is_known("", place_of(door, ""), NOW)

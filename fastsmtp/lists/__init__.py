@@ -1,0 +1,1 @@
+"""Lists that an operator keeps: how they are read from files, kept up to date, and searched."""

@@ -1,0 +1,114 @@
+"""Which addresses are meant."""
+
+import re
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsmtp.lists.addresses import AddressList, parse_address_entry
+from fastsmtp.smtp.address import Address, parse_mailbox
+
+
+def found(entries: list[str], address: str, *, subdomains: bool = True) -> str | None:
+    entry = AddressList(map(parse_address_entry, entries), subdomains=subdomains).find(parse_mailbox(address))
+    return None if entry is None else entry.text
+
+
+@pytest.mark.parametrize(
+    ("entry", "meant", "not_meant"),
+    [
+        ("Ann@Example.org", ["ann@example.org", "ANN@example.ORG"], ["ann@a.example.org", "xann@example.org"]),
+        ("example.org", ["a@example.org", "a@b.example.org"], ["a@notexample.org", "a@org"]),
+        ("@example.org", ["a@example.org", "a@b.example.org"], ["a@example.net"]),
+        (".example.org", ["a@b.example.org"], ["a@example.org"]),
+        ("Sales@", ["sales@example.org", "SALES@example.net"], ["sale@example.org"]),
+        ("news-*@*.example.org", ["news-@a.example.org", "NEWS-1@b.a.example.org"], ["news-1@example.org"]),
+        ("*@*.test", ["a@b.test"], ["a@test", "a@b.test.example"]),
+        ("a*a@example.org", ["aa@example.org", "axa@example.org"], ["a@example.org"]),
+        ("/b[0-9]+@.*/", ["b1@example.org", "B22@example.org"], ["b@example.org", "xb1@example.org"]),
+        ("bücher.example", ["a@xn--bcher-kva.example"], []),
+        ('"a b"@example.org', ['"a b"@example.org'], ["ab@example.org"]),
+    ],
+)
+def test_the_forms(entry: str, meant: list[str], not_meant: list[str]) -> None:
+    assert [address for address in [*meant, *not_meant] if found([entry], address)] == meant
+
+
+@pytest.mark.parametrize("exception", ["good@example.org", "good@", "g*d@example.org", "/good.*/"])
+def test_exceptions_win_wherever_they_stand(exception: str) -> None:
+    for entries in ([f"!{exception}", "example.org"], ["*@example.org", f"!{exception}"]):
+        assert found(entries, "good@example.org") is None
+        assert found(entries, "bad@example.org") is not None
+
+
+def test_the_most_specific_entry_is_the_one() -> None:
+    entries = ["*@example.org", "example.org", "a@", "a@example.org"]
+    assert found(entries, "a@example.org") == "a@example.org"
+    assert found(entries, "b@example.org") == "example.org"
+
+
+def test_domains_without_what_is_below_them() -> None:
+    assert found(["example.org"], "a@b.example.org", subdomains=False) is None
+    assert found(["example.org"], "a@example.org", subdomains=False) == "example.org"
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "reason"),
+    [
+        ("a@b.example  Go away, please", "a@b.example", "Go away, please"),
+        ("*@b.example no", "*@b.example", "no"),
+        ("/a [0-9]@x/ no mail", "/a [0-9]@x/", "no mail"),
+        ("b.example", "b.example", ""),
+    ],
+)
+def test_reasons(line: str, text: str, reason: str) -> None:
+    entry = parse_address_entry(line)
+    assert (entry.text, entry.reason) == (text, reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("", "'' is not a domain name"),
+        ("a b", None),
+        ("@", "'' is not a domain name"),
+        ("a..b@example.org", "is not of the form user@domain"),
+        ("*.example.org", "write one with an @"),
+        ("/a(/", "is no regular expression"),
+        ("/(a+)+@b/", "repeats a group"),
+        ("/(a|aa)*@b/", "repeats a group"),
+        ("/(a){9}@b/", "repeats a group"),
+        ("/.*.*.*.*@b/", "repeats 4 times"),
+        ("/" + "a" * 201 + "/", "at most 200 characters, not 201"),
+        ("/a", "stands between two slashes"),
+    ],
+)
+def test_entries_that_cannot_be_meant(line: str, problem: str | None) -> None:
+    if problem is None:
+        assert parse_address_entry(line).reason == "b"
+        return
+    with pytest.raises(ValueError, match=problem):
+        parse_address_entry(line)
+
+
+def test_characters_of_a_class_do_not_repeat() -> None:
+    assert found([r"/[*+{]\*\+[]*]@b/"], "*+@b") is None
+    assert found([r"/[*+{]\*x@b/"], "+*x@b") is not None
+
+
+@given(st.text("ab*", min_size=1, max_size=12), st.text("ab", min_size=1, max_size=20))
+def test_wildcards_are_those_of_the_shell(pattern: str, local: str) -> None:
+    meant = AddressList([parse_address_entry(f"*{pattern}@example.org")]).find(Address(local, "example.org"))
+    assert (meant is not None) == fnmatchcase(local, f"*{pattern}")
+
+
+@given(st.from_regex(re.compile(r"[a-c.*+?()|\[\]{}0-9^-]{1,12}"), fullmatch=True))
+def test_no_expression_that_is_taken_takes_long(text: str) -> None:
+    """Not a stopwatch: whatever is taken has at most three repeats, none of a group."""
+    try:
+        entry = parse_address_entry(f"/{text}/")
+    except ValueError:
+        return
+    AddressList([entry]).find(Address("a" * 200, "a.example"))
