@@ -238,9 +238,13 @@ class Buckets(Protocol):
 class Records(Protocol):
     """Short texts and scores by key, each with a lifetime: for all workers, over restarts, and for several hosts.
 
-    What this worker writes it reads at once; others read it within a second. Writing never waits and raises nothing:
-    what cannot be written is lost, and counted. Reading raises StateError, now or when awaited.
+    Writing never waits and raises nothing: what cannot be written is lost, and counted. Everybody reads it within a
+    second, and who has put a text at once. Reading raises StateError, now or when awaited.
     """
+
+    async def open(self) -> None:
+        """Whoever needs records awaits this in `start`. Raises StateError when there is no place for them at all."""
+        ...
 
     def get(self, key: str) -> str | Awaitable[str | None] | None:
         """The text, or None when there is none (any more)."""

@@ -15,6 +15,7 @@ from fastsmtp.server.processes.crew import Crew, Generation, Inheritance
 from fastsmtp.server.processes.doors import make_doors
 from fastsmtp.server.processes.seats import Seats
 from fastsmtp.server.processes.tally import Tally
+from fastsmtp.state.host import BucketMemory
 
 __all__ = ["DEADLINE_S", "Stage", "descriptors", "name_of", "play", "plugin", "send", "wait_until"]
 
@@ -53,8 +54,9 @@ class Stage:
         self.seats = Seats(8, self.keeper.recover_ring)
         self.tally = Tally()
         self.clients = ClientMemory(8, 100)
+        self.buckets = BucketMemory(1024)
         self.died: list[int] = []
-        inheritance = Inheritance(lambda: self.keeper.descriptor, self.clients.descriptor)
+        inheritance = Inheritance(lambda: self.keeper.descriptor, self.clients.descriptor, self.buckets.descriptor)
         self.crew = Crew(self.seats, self.tally, inheritance, self.died.append)
         self.first = Generation(1, settings, make_doors(settings.listeners, slots))
         self.doors = [self.first.doors]
@@ -92,6 +94,7 @@ class Stage:
         for doors in self.doors:
             doors.close()
         self.clients.close()
+        self.buckets.close()
         self.keeper.close()
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fastsmtp._buckets import BucketTable
 from fastsmtp._clients import ClientTable
 from fastsmtp.config.model import Settings
 from fastsmtp.config.places import ListenAddress
@@ -12,9 +13,10 @@ from fastsmtp.log import LineLog
 from fastsmtp.server.clients import ClientMemory, client_table
 from fastsmtp.server.processes.doors import Doors, make_doors
 from fastsmtp.server.server import Server
+from fastsmtp.state.host import BucketMemory, bucket_table
 from fastsmtp.stats import Stats
 
-__all__ = ["addresses", "client_tables", "make_server", "settings", "start"]
+__all__ = ["addresses", "client_tables", "make_server", "new_buckets", "settings", "start"]
 
 
 def settings(folder: Path, **tables: Any) -> Settings:
@@ -43,10 +45,18 @@ def client_tables(regions: int, connections: int) -> list[ClientTable]:
     return tables
 
 
+def new_buckets() -> BucketTable:
+    """A table of nobody else."""
+    memory = BucketMemory(1024)
+    table = bucket_table(memory.descriptor)
+    memory.close()
+    return table
+
+
 def make_server(settings: Settings, log: LineLog) -> Server:
     """One that is alone. Raises ConfigurationError."""
     (table,) = client_tables(1, settings.limits.connections)
-    return Server(settings, log, Stats(), table)
+    return Server(settings, log, Stats(), table, new_buckets())
 
 
 async def start(server: Server, settings: Settings) -> Doors:

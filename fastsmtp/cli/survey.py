@@ -12,10 +12,10 @@ from typing import Literal
 from fastsmtp.cli.admin import connect_admin
 from fastsmtp.config.listeners import users_of
 from fastsmtp.config.load import examine
-from fastsmtp.config.model import Settings
+from fastsmtp.config.model import Settings, StateSettings
 from fastsmtp.config.process import ProcessSettings
 from fastsmtp.directory.backend import check_logins, database
-from fastsmtp.errors import ConfigurationError, DirectoryError, StartError
+from fastsmtp.errors import ConfigurationError, DirectoryError, StartError, StateError
 from fastsmtp.log import socket_of
 from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.plugin import Stage
@@ -23,6 +23,7 @@ from fastsmtp.ports import Directory, Found
 from fastsmtp.server.processes.privileges import identity
 from fastsmtp.server.sockets import unix_faults
 from fastsmtp.smtp.address import Address
+from fastsmtp.state.backend import look_at
 from fastsmtp.stats import Stats
 
 __all__ = ["Finding", "survey"]
@@ -62,6 +63,8 @@ def survey(path: Path) -> list[Finding]:
         findings.append(_folder("mail root", settings.maildir.root, "[maildir] root"))
         if settings.maildir.durability == "journal":
             findings.append(_folder("journal", settings.maildir.journal, "[maildir] journal"))
+    if "state" not in faulty and settings.plugin:  # nobody else needs it
+        findings.append(asyncio.run(_state(settings.state)))
     if isinstance(settings.log.destination, Path):
         findings.append(_log_file(settings.log.destination))
     elif listener := socket_of(settings.log):
@@ -167,6 +170,13 @@ def _no_postmaster(domain: str) -> str:
 def _unreadable(users: list[str]) -> str:
     shown = ", ".join(users[:3]) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
     return f"{shown} cannot log in: the scheme of their password's hash is not known here; fastsmtp user passwd ADDRESS"
+
+
+async def _state(settings: StateSettings) -> Finding:
+    try:
+        return Finding("state", "ok", await look_at(settings))
+    except StateError as error:
+        return Finding("state", "error", f"{error}; change [state] url")
 
 
 def _folder(subject: str, folder: Path, key: str) -> Finding:

@@ -22,6 +22,7 @@ from fastsmtp.config.places import (
     SitePath,
 )
 from fastsmtp.config.process import ProcessSettings
+from fastsmtp.config.state import StateSettings
 from fastsmtp.config.table import Table, default
 from fastsmtp.config.tls import TlsSettings
 from fastsmtp.config.units import Duration, Size, Spelling
@@ -39,6 +40,7 @@ __all__ = [
     "ProcessSettings",
     "Settings",
     "SmtpSettings",
+    "StateSettings",
     "TimeoutSettings",
     "TlsSettings",
 ]
@@ -243,6 +245,7 @@ class Settings(Table):
     directory: DirectorySettings = default({}, "")
     dns: DnsSettings = default({}, "")
     maildir: MaildirSettings = default({}, "")
+    state: StateSettings = default({}, "")
     metrics: MetricsSettings = default({}, "")
     log: LogSettings = default({}, "")
     process: ProcessSettings = default({}, "")

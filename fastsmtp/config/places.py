@@ -28,6 +28,7 @@ __all__ = [
     "SqliteUrl",
     "SystemdAddress",
     "UnixAddress",
+    "directory_url",
     "parse_listen_address",
     "site_path",
 ]
@@ -196,7 +197,8 @@ def _optional_postgres_url(value: object) -> PostgresUrl | None:
     return None if value == "" else _postgres_url(value if isinstance(value, str) else "")
 
 
-def _directory_url(value: object, info: ValidationInfo) -> SqliteUrl | PostgresUrl:
+def directory_url(value: object, info: ValidationInfo) -> SqliteUrl | PostgresUrl:
+    """A file or a database. Raises ValueError with a sentence for the operator."""
     text = value if isinstance(value, str) else ""
     scheme, _, rest = text.partition(":")
     if scheme == "sqlite" and rest:
@@ -214,4 +216,4 @@ OptionalListenAddress = Annotated[
     ListenAddress | None, PlainValidator(_optional_listen_address), Spelling("address, or `false`")
 ]
 OptionalPostgresUrl = Annotated[PostgresUrl | None, PlainValidator(_optional_postgres_url), Spelling("URL")]
-DirectoryUrl = Annotated[SqliteUrl | PostgresUrl, PlainValidator(_directory_url), Spelling("URL")]
+DirectoryUrl = Annotated[SqliteUrl | PostgresUrl, PlainValidator(directory_url), Spelling("URL")]

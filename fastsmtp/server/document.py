@@ -11,6 +11,7 @@ from fastsmtp.server.clients import ClientMemory, client_table
 from fastsmtp.server.processes.supervisor_stats import SupervisorStats
 from fastsmtp.server.server import Server
 from fastsmtp.smtp.sasl import MECHANISMS
+from fastsmtp.state.host import BucketMemory, bucket_table
 from fastsmtp.stats import Family, Stats
 
 __all__ = ["document"]
@@ -44,7 +45,8 @@ async def _families() -> list[Family]:
         }
     )
     clients = client_table(ClientMemory(1, 1).descriptor, 0)
-    worker = Server(settings, open_log(LogSettings()), Stats(), clients)
+    buckets = bucket_table(BucketMemory(1024).descriptor)
+    worker = Server(settings, open_log(LogSettings()), Stats(), clients, buckets)
     return [*worker.stats.families(), *SupervisorStats().stats.families()]
 
 

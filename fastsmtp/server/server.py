@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from fastsmtp._buckets import BucketTable
 from fastsmtp._clients import ClientTable
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
@@ -40,7 +41,8 @@ from fastsmtp.server.tls.handshake import TlsStats
 from fastsmtp.server.tls.offer import Credentials, TlsOffer
 from fastsmtp.server.watch import LoadWatch
 from fastsmtp.smtp.load import Load
-from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
+from fastsmtp.state.backend import stored_records
+from fastsmtp.state.host import HostBuckets
 from fastsmtp.stats import Stats
 
 __all__ = ["Server"]
@@ -72,7 +74,15 @@ class Server:
     `seat` is its number among all workers that live, which is that of its ring in the journal.
     """
 
-    def __init__(self, settings: Settings, log: LineLog, stats: Stats, clients: ClientTable, seat: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: LineLog,
+        stats: Stats,
+        clients: ClientTable,
+        buckets: BucketTable,
+        seat: int = 0,
+    ) -> None:
         """Raises ConfigurationError."""
         self._settings = settings
         self.stats = stats
@@ -80,6 +90,8 @@ class Server:
         log.count_losses(self.stats)
         self._clock = SystemClock()
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
+        self._buckets = HostBuckets(buckets, self._clock, self.stats)
+        self._records = stored_records(settings.state, self._clock, self.stats)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
         self._resolver = CachedResolver(settings.dns, self._clock, self.stats)
@@ -195,6 +207,7 @@ class Server:
         await self._resolver.close()
         if self._passwords is not None:
             self._passwords.close()
+        await self._records.close()
         await self._store.close()
         await self._directory.close()
 
@@ -249,8 +262,8 @@ class Server:
             directory=self._directory,
             clock=self._clock,
             hostname=self._settings.hostname,
-            buckets=MemoryBuckets(self._clock),
-            records=MemoryRecords(self._clock),
+            buckets=self._buckets,
+            records=self._records,
             resolver=self._resolver,
         )
         for loaded in self._plugins:

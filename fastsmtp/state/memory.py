@@ -44,6 +44,9 @@ class MemoryRecords:
         self._scores: dict[str, tuple[float, float]] = {}
         self.trouble: Exception | None = None
 
+    async def open(self) -> None:
+        """As the port says."""
+
     def get(self, key: str) -> str | None:
         """As the port says."""
         self._complain()

@@ -47,6 +47,7 @@ class Inheritance:
 
     lock: Callable[[], int | None]
     clients: int
+    buckets: int
 
 
 class Slot:
@@ -115,6 +116,7 @@ class Crew:
             generation.doors.of(slot),
             inheritance.lock(),
             inheritance.clients,
+            inheritance.buckets,
         )
         try:
             worker = WorkerProcess(post)

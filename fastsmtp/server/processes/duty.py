@@ -22,6 +22,7 @@ from fastsmtp.server.processes.control import Line
 from fastsmtp.server.processes.handover import Handover
 from fastsmtp.server.server import Server
 from fastsmtp.server.tls.contexts import ignore_bad_names
+from fastsmtp.state.host import bucket_table
 from fastsmtp.stats import Stats
 
 __all__ = ["serve"]
@@ -47,7 +48,9 @@ async def _serve(handover: Handover, line: socket.socket) -> None:
         block = SharedBlock(handover.cells, handover.names)
         clients = client_table(handover.clients, handover.seat)
         os.close(handover.clients)
-        server = Server(settings, log, Stats(block), clients, handover.seat)
+        buckets = bucket_table(handover.buckets)
+        os.close(handover.buckets)
+        server = Server(settings, log, Stats(block), clients, buckets, handover.seat)
         duty = _Duty(server, log, line)
         try:
             await duty.do(handover, block)

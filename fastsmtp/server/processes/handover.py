@@ -29,13 +29,14 @@ class Handover:
     sockets: tuple[tuple[int, ...], ...]
     lock: int | None
     clients: int
+    buckets: int
 
     @property
     def descriptors(self) -> list[int]:
         """All of them."""
         sockets = [descriptor for listener in self.sockets for descriptor in listener]
         lock = [] if self.lock is None else [self.lock]
-        return [*sockets, self.cells, self.names, *lock, self.clients]
+        return [*sockets, self.cells, self.names, *lock, self.clients, self.buckets]
 
 
 def give(handover: Handover) -> int:

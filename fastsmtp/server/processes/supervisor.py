@@ -21,6 +21,7 @@ from fastsmtp.server.processes.running import RunningListener, RunningServer
 from fastsmtp.server.processes.seats import Seats
 from fastsmtp.server.processes.supervisor_stats import SupervisorStats
 from fastsmtp.server.processes.tally import Tally
+from fastsmtp.state.host import BucketMemory
 
 if TYPE_CHECKING:
     from fastsmtp.server.http import MetricsServer
@@ -72,7 +73,8 @@ class Supervisor:
         self._seats = Seats(self._seat_count, site.keeper.recover_ring)
         self._clients = ClientMemory(self._seat_count, settings.limits.connections)
         self._seats.share(self._clients)
-        inheritance = Inheritance(lambda: site.keeper.descriptor, self._clients.descriptor)
+        self._buckets = BucketMemory(settings.state.buckets)
+        inheritance = Inheritance(lambda: site.keeper.descriptor, self._clients.descriptor, self._buckets.descriptor)
         self._crew = Crew(self._seats, self._tally, inheritance, self._stats.died)
         self._stats.watch(self._crew, self._seats)
         self._pages: MetricsServer | None = None
@@ -173,6 +175,7 @@ class Supervisor:
             await self._pages.close()
             self._pages = None
         self._clients.close()
+        self._buckets.close()
 
     @property
     def settings(self) -> Settings:

@@ -32,7 +32,7 @@ _HELD: Final = {signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1}
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a worker is started for; `sockets`, `lock` and `clients` are as in its Handover."""
+    """What a worker is started for; `sockets`, `lock`, `clients` and `buckets` are as in its Handover."""
 
     settings: Settings
     generation: int
@@ -41,6 +41,7 @@ class Post:
     sockets: tuple[tuple[int, ...], ...]
     lock: int | None
     clients: int
+    buckets: int
 
 
 class WorkerProcess:
@@ -95,6 +96,7 @@ class WorkerProcess:
             post.sockets,
             post.lock,
             post.clients,
+            post.buckets,
         )
         given = give(handover)
         # The folder that we were started in is where modules are looked for only if that was so for us.

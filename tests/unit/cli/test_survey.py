@@ -160,3 +160,20 @@ def test_the_user_who_is_to_run_it(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         [(level, sentence)] = said("root")
         assert (level, sentence[:21]) == ("warning", "process.user is root,")
+
+
+def test_the_state_of_plugins_is_looked_at_where_there_are_some(tmp_path: Path) -> None:
+    configuration = create_site(tmp_path, {}, domain="example.org", users=["postmaster"])
+    plugin = '\n[[plugin]]\nuse = "block_sender"\noptions = { domains = ["spam.example"] }\n'
+    configuration.write_text(configuration.read_text() + plugin)
+
+    def said() -> list[tuple[str, str]]:
+        return [(one.level, one.sentence) for one in survey(configuration) if one.subject == "state"]
+
+    assert said() == [("ok", f"sqlite:{tmp_path / 'state.db'} will be made")]
+    assert not (tmp_path / "state.db").exists()
+    (tmp_path / "state.db").write_bytes(b"something else " * 100)
+    [(level, sentence)] = said()
+    assert level == "error"
+    assert sentence.startswith(f"cannot use the state {tmp_path / 'state.db'}: ")
+    assert sentence.endswith("; change [state] url")

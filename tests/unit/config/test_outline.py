@@ -20,6 +20,7 @@ def test_tables_in_the_order_of_the_file() -> None:
         "[directory]",
         "[dns]",
         "[maildir]",
+        "[state]",
         "[metrics]",
         "[log]",
         "[process]",

@@ -20,13 +20,13 @@ def example(tmp_path: Path, *descriptors: int) -> Handover:
         },
         context={"base": tmp_path},
     )
-    cells, names, first, second, lock = descriptors
-    return Handover(settings, 3, 1, 7, cells, names, ((first,), (second,), ()), None, lock)
+    cells, names, first, second, clients, buckets = descriptors
+    return Handover(settings, 3, 1, 7, cells, names, ((first,), (second,), ()), None, clients, buckets)
 
 
 @pytest.fixture
 def descriptors() -> list[int]:
-    return [os.memfd_create(str(number)) for number in range(5)]
+    return [os.memfd_create(str(number)) for number in range(6)]
 
 
 def test_what_is_given_is_what_is_taken(tmp_path: Path, descriptors: list[int]) -> None:

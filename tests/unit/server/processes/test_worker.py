@@ -13,13 +13,15 @@ from fastsmtp.server.clients import ClientMemory
 from fastsmtp.server.processes.block import BlockReader
 from fastsmtp.server.processes.control import line_pair
 from fastsmtp.server.processes.handover import Handover, give
+from fastsmtp.state.host import BucketMemory
 
 
 def run(folder: Path, parent: int, **tables: object) -> tuple[int, bytes]:
     """The exit code, and what was said on the line."""
     ours, theirs = line_pair()
-    block, clients = BlockReader("test"), ClientMemory(1, 1)
-    handover = Handover(settings(folder, **tables), 1, 0, 0, *block.descriptors, (), None, clients.descriptor)
+    block, clients, buckets = BlockReader("test"), ClientMemory(1, 1), BucketMemory(1024)
+    shared = (clients.descriptor, buckets.descriptor)
+    handover = Handover(settings(folder, **tables), 1, 0, 0, *block.descriptors, (), None, *shared)
     given = give(handover)
     command = [sys.executable, "-m", "fastsmtp.server.processes.worker", str(theirs.fileno()), str(given), str(parent)]
     with ours, theirs:
@@ -30,6 +32,7 @@ def run(folder: Path, parent: int, **tables: object) -> tuple[int, bytes]:
         ours.setblocking(False)
         block.close()
         clients.close()
+        buckets.close()
         try:
             return done.returncode, ours.recv(100_000)
         except BlockingIOError:

@@ -16,13 +16,14 @@ from fastsmtp.server.clients import ClientMemory
 from fastsmtp.server.processes import handover
 from fastsmtp.server.processes.doors import Doors, make_doors
 from fastsmtp.server.processes.worker_process import Post, WorkerProcess
+from fastsmtp.state.host import BucketMemory
 
 
 def play(given: Settings, scenario: Callable[[WorkerProcess, Doors], Awaitable[None]]) -> None:
     async def main() -> None:
-        clients = ClientMemory(4, 100)
+        clients, buckets = ClientMemory(4, 100), BucketMemory(1024)
         doors = make_doors(given.listeners, 1)
-        worker = WorkerProcess(Post(given, 1, 0, 3, doors.of(0), None, clients.descriptor))
+        worker = WorkerProcess(Post(given, 1, 0, 3, doors.of(0), None, clients.descriptor, buckets.descriptor))
         try:
             async with asyncio.timeout(DEADLINE_S):
                 await scenario(worker, doors)
@@ -32,6 +33,7 @@ def play(given: Settings, scenario: Callable[[WorkerProcess, Doors], Awaitable[N
             worker.block.close()
             doors.close()
             clients.close()
+            buckets.close()
 
     asyncio.run(main())
 
@@ -186,11 +188,12 @@ def test_what_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.executable", str(tmp_path / "nowhere"))
 
     async def scenario() -> None:
-        clients = ClientMemory(4, 100)
+        clients, buckets = ClientMemory(4, 100), BucketMemory(1024)
         opened = descriptors()
         with pytest.raises(StartError, match=r"cannot start a worker, .*nowhere: No such file"):
-            WorkerProcess(Post(settings(tmp_path), 1, 0, 3, (), None, clients.descriptor))
+            WorkerProcess(Post(settings(tmp_path), 1, 0, 3, (), None, clients.descriptor, buckets.descriptor))
         assert descriptors() == opened
         clients.close()
+        buckets.close()
 
     asyncio.run(scenario())
