@@ -22,6 +22,7 @@ from fastsmtp.lists.watched import WatchedFile
 from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
+from fastsmtp.smtp.field_text import plain_text, quoted
 from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
 from fastsmtp.smtp.record import Authentication, Outcome, Result
 from fastsmtp.smtp.replies import Reply, accept, defer, reject
@@ -51,6 +52,7 @@ __all__ = [
     "NoOptions",
     "Opinion",
     "OptionalSitePath",
+    "Outcome",
     "PathOpinion",
     "Plugin",
     "Rate",
@@ -74,6 +76,8 @@ __all__ = [
     "parse_domain",
     "parse_mailbox",
     "parse_network",
+    "plain_text",
+    "quoted",
     "read_entries",
     "reject",
 ]

@@ -16,6 +16,8 @@ from fastsmtp.plugin import (
     Transaction,
     canonical_domain,
     packed_address,
+    plain_text,
+    quoted,
 )
 
 __all__ = ["AuthenticationResults", "Options", "claimed_id", "field_value"]
@@ -23,8 +25,6 @@ __all__ = ["AuthenticationResults", "Options", "claimed_id", "field_value"]
 FIELD: Final = "Authentication-Results"
 
 _LINE_COLUMNS: Final = 78  # RFC 5322 section 2.1.1
-_VALUE_OCTETS: Final = 300  # each octet escaped, and a name before it, it is still a line of less than 998
-_is_token = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+").fullmatch  # RFC 2045 section 5.1
 _is_mailbox = re.compile(  # RFC 8601 section 2.2: what needs no quotes
     r"(?:[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*)?@[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*", re.ASCII
 ).fullmatch
@@ -91,7 +91,7 @@ def _findings(txn: Transaction) -> Iterable[Authentication]:
 
 def field_value(authserv_id: str, findings: Iterable[Authentication], *, utf8: bool = False) -> str:
     """The value of the field (RFC 8601 section 2.2), a line for each finding. Without `utf8` all of it is ASCII."""
-    text = _value(authserv_id, utf8=utf8)
+    text = quoted(plain_text(authserv_id, utf8=utf8))
     nothing = True
     for finding in findings:
         nothing = False
@@ -108,28 +108,10 @@ def field_value(authserv_id: str, findings: Iterable[Authentication], *, utf8: b
 def _words(finding: Authentication, *, utf8: bool) -> Iterator[str]:
     yield f"{finding.method}={finding.result}"
     if finding.reason:
-        yield f"reason={_value(finding.reason, utf8=utf8)}"
+        yield f"reason={quoted(plain_text(finding.reason, utf8=utf8))}"
     for kind, name, value in finding.properties:
-        plain = _plain(value, utf8=utf8)
-        yield f"{kind}.{name}={plain if _is_mailbox(plain) else _quoted(plain)}"
-
-
-def _value(text: str, *, utf8: bool) -> str:
-    return _quoted(_plain(text, utf8=utf8))
-
-
-def _plain(text: str, *, utf8: bool) -> str:
-    """Text that fits into a line of a header field; what cannot be there at all is `?`."""
-    plain = "".join(char if char.isprintable() and (utf8 or char.isascii()) else "?" for char in text)
-    return plain.encode()[:_VALUE_OCTETS].decode(errors="ignore")
-
-
-def _quoted(plain: str) -> str:
-    """In quotes, where they are needed."""
-    if _is_token(plain):
-        return plain
-    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+        plain = plain_text(value, utf8=utf8)
+        yield f"{kind}.{name}={plain if _is_mailbox(plain) else quoted(plain)}"
 
 
 def claimed_id(value: bytes) -> str | None:

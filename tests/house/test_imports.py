@@ -36,6 +36,8 @@ LAYERS = {
     "fastsmtp.config.tls": 0,
     "fastsmtp.config.units": 0,
     "fastsmtp.smtp": 1,
+    "fastsmtp.spf": 1,
+    "fastsmtp.spf.lookup": 2,
     "fastsmtp.plugin": 2,
     "fastsmtp.ports": 2,
     "fastsmtp.lists": 2,
@@ -61,10 +63,16 @@ LAYERS = {
 # Who is only a name for everything below it: `fastsmtp.anything_new` must find its own place in the table.
 NO_HOME = {"fastsmtp"}
 
-PLUGINS_MAY_IMPORT = {"fastsmtp.plugin", "fastsmtp.ports"}
+PLUGINS_MAY_IMPORT = {
+    "fastsmtp.plugin",
+    "fastsmtp.ports",
+    "fastsmtp.spf.check",
+    "fastsmtp.spf.lookup",
+    "fastsmtp.spf.received",
+}
 
 # The protocol does no input or output and has no clock.
-SANS_IO = ("fastsmtp._parser", "fastsmtp.smtp")
+SANS_IO = ("fastsmtp._parser", "fastsmtp.smtp", "fastsmtp.spf")
 NOT_SANS_IO = {
     "aiodns", "aiohttp", "asyncio", "asyncpg", "multiprocessing", "select", "selectors", "signal", "socket", "sqlite3",
     "ssl", "subprocess", "threading", "time", "uvloop",

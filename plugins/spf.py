@@ -1,0 +1,155 @@
+"""Check whether the client may send mail in the name of the sender's domain (SPF, RFC 7208)."""
+
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final, Literal, TypeAlias
+
+from fastsmtp.plugin import (
+    Address,
+    Authentication,
+    Outcome,
+    Plugin,
+    Reply,
+    Services,
+    Transaction,
+    canonical_domain,
+    defer,
+    packed_address,
+    reject,
+)
+from fastsmtp.spf.check import Finding, Identity
+from fastsmtp.spf.lookup import find
+from fastsmtp.spf.received import received_spf
+
+__all__ = ["Options", "Spf"]
+
+Action: TypeAlias = Literal["record", "defer", "reject"]
+Scope: TypeAlias = Literal["mailfrom", "helo"]
+
+PLACEHOLDERS: Final = ("client", "domain", "result")
+
+_OUTCOMES: Final[dict[str, Outcome]] = {
+    "pass": "pass",
+    "fail": "fail",
+    "softfail": "fail",
+    "neutral": "skip",
+    "none": "skip",
+    "permerror": "error",
+    "temperror": "error",
+}
+_placeholder = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to do by result, and what to look at."""
+
+    fail: Action = "reject"
+    softfail: Action = "record"
+    neutral: Action = "record"
+    none: Action = "record"
+    permerror: Action = "record"
+    temperror: Literal["record", "defer"] = "record"
+    helo: Literal["null_sender", "always"] = "null_sender"
+    reason: str = "{client} may not send mail for {domain}"
+    explain: bool = True
+    received_spf: bool = False
+
+    def __post_init__(self) -> None:
+        for word in _placeholder.findall(self.reason):
+            if word not in PLACEHOLDERS:
+                raise ValueError(f"there is no {{{word}}}; there are {', '.join(f'{{{one}}}' for one in PLACEHOLDERS)}")
+
+
+class Spf(Plugin[Options]):
+    """Asks the policy of the sender's domain, at MAIL, whether the client may send for it, and does as you say.
+
+    * `fail` (reject), `softfail`, `neutral`, `none`, `permerror` (record): `reject` is `550 5.7.23`, or for a policy
+      with an error `550 5.7.24`; `defer` is the same with 451; `record` takes the mail.
+    * `temperror` (record): trouble of the DNS is no reason to reject; `defer` is `451 4.7.24`.
+    * `helo` (null_sender): bounces have no sender, so the name of HELO is checked; `always` checks it for every mail,
+      before the sender.
+    * `reason`: what the client hears; `{client}`, `{domain}` and `{result}` are filled in.
+    * `explain` (true): what the domain has to say to those who fail is the second line of the reply.
+    * `received_spf` (false): put a Received-SPF field for each identity on top of the message.
+
+    Who is exempt is not checked, and nobody can check a client on a Unix socket, which has no address.
+    """
+
+    spares_exempt = True
+
+    async def start(self, services: Services) -> None:
+        self._resolver = services.resolver
+        self._clock = services.clock
+        self._hostname = services.hostname
+
+    def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
+        packed = packed_address(txn.connection.remote_address)
+        return self._judge(txn, self._identities(txn.connection.hello_name, sender, packed)) if packed else None
+
+    def _identities(self, helo: str, sender: Address, packed: bytes) -> list[tuple[Scope, str, Identity]]:
+        """What is to be checked, the first one last, with how it is called in the message."""
+        client, receiver, time = ip_address(packed), self._hostname, int(self._clock.time())
+        identities: list[tuple[Scope, str, Identity]] = []
+        if not sender.is_null and not sender.domain.startswith("["):
+            identity = Identity(client, sender.local, sender.domain, helo, receiver, time)
+            identities.append(("mailfrom", str(sender), identity))
+        if sender.is_null or self.options.helo == "always":
+            try:
+                domain = canonical_domain(helo)
+            except ValueError:  # an address literal: it has no policy (RFC 7208 section 2.3)
+                return identities
+            identities.append(("helo", helo, Identity(client, "postmaster", domain, helo, receiver, time)))
+        return identities
+
+    def _judge(
+        self, txn: Transaction, identities: list[tuple[Scope, str, Identity]]
+    ) -> Reply | Awaitable[Reply | None] | None:
+        while identities:
+            scope, what, identity = identities.pop()
+            finding = find(identity, self._resolver, txn)
+            if not isinstance(finding, Finding):
+                return self._judge_later(txn, identities, (scope, what, identity), finding)
+            reply = self._act(txn, scope, what, identity, finding)
+            if reply is not None:
+                return reply
+        return None
+
+    async def _judge_later(
+        self,
+        txn: Transaction,
+        identities: list[tuple[Scope, str, Identity]],
+        first: tuple[Scope, str, Identity],
+        pending: Awaitable[Finding],
+    ) -> Reply | None:
+        reply = self._act(txn, *first, await pending)
+        if reply is not None:
+            return reply
+        rest = self._judge(txn, identities)
+        return rest if rest is None or isinstance(rest, Reply) else await rest
+
+    def _act(self, txn: Transaction, scope: Scope, what: str, identity: Identity, finding: Finding) -> Reply | None:
+        """Put a finding on record, and do as the options say."""
+        options, result = self.options, finding.result
+        found = Authentication("spf", result, (("smtp", scope, what),), finding.reason)
+        self.record(txn, _OUTCOMES[result], f"{scope} {result}: {finding.reason}", found)
+        if options.received_spf:
+            txn.message.add_header("Received-SPF", received_spf(identity, scope, finding))
+        action: Action = "record" if result == "pass" else getattr(options, result)
+        if action == "record":
+            return None
+        text = self._text(identity, finding)
+        # RFC 7372 section 3.2
+        detail = "7.24" if result in ("permerror", "temperror") else "7.23"
+        return reject(f"5.{detail}", text) if action == "reject" else defer(f"4.{detail}", text, code=451)
+
+    def _text(self, identity: Identity, finding: Finding) -> str:
+        if finding.result in ("permerror", "temperror"):
+            return f"The SPF policy of {identity.domain} cannot be evaluated: {finding.reason}"
+        values = {"client": str(identity.client), "domain": identity.domain, "result": finding.result}
+        text = _placeholder.sub(lambda found: values[found[1]], self.options.reason)
+        if finding.explanation and self.options.explain:
+            text = f"{text}\n{finding.domain} says: {finding.explanation}"  # RFC 7208 section 8.4: say whose words
+        return text
