@@ -7,7 +7,7 @@ or (being `async def`) something to await for it. No opinion is None; the first 
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from fastsmtp.config.networks import Networks, NetworkSet, packed_address
 from fastsmtp.config.places import OptionalSitePath, SitePath
@@ -31,6 +31,7 @@ from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
 __all__ = [
     "HEADER_FIELDS",
+    "Action",
     "Address",
     "AddressEntry",
     "AddressList",
@@ -68,6 +69,7 @@ __all__ = [
     "Verdict",
     "WatchedFile",
     "accept",
+    "act",
     "canonical_domain",
     "defer",
     "naughty",
@@ -93,6 +95,23 @@ class Naughty:
 def naughty(reason: str, *, enhanced: str = "5.7.1", code: int = 550) -> Naughty:
     """Mark the connection: its recipients will be refused with this reason, all but postmaster, unless it is exempt."""
     return Naughty(Reply(code, enhanced, reason))
+
+
+Action: TypeAlias = Literal["record", "naughty", "defer", "reject"]
+"""What an operator may want done about a finding, from the mildest on."""
+
+
+def act(action: Action, reason: str) -> Reply | Naughty | None:
+    """The answer that an action is: for policy (5.7.1, 4.7.1), with this text."""
+    match action:
+        case "record":
+            return None
+        case "naughty":
+            return naughty(reason)
+        case "defer":
+            return defer("4.7.1", reason)
+        case "reject":
+            return reject("5.7.1", reason)
 
 
 Opinion: TypeAlias = Reply | Naughty | None

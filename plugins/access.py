@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from fastsmtp.plugin import (
+    Action,
     Connection,
     DomainMap,
     Hello,
@@ -17,19 +18,15 @@ from fastsmtp.plugin import (
     Reply,
     Services,
     WatchedFile,
-    defer,
-    naughty,
+    act,
     parse_domain,
     parse_network,
     read_entries,
-    reject,
 )
 
 __all__ = ["Access", "Options"]
 
 _ACTIONS: Final = ("allow", "deny", "trust")
-
-Refusal: TypeAlias = Literal["reject", "defer", "naughty"]
 
 
 class Rule(NamedTuple):
@@ -61,7 +58,7 @@ class Options:
     deny: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     file: OptionalSitePath = None
-    refusal: Refusal = "reject"
+    action: Action = "reject"
     reason: str = "You are not welcome here"
 
     def __post_init__(self) -> None:
@@ -80,7 +77,7 @@ class Access(Plugin[Options]):
     * `deny`: these are kept out.
     * `trust`: these are spared the checks: they are exempt (`connection.is_exempt`), like who has logged in.
     * `file`: more of it, one entry a line, `allow|deny|trust WHO [what the client hears]`, read again when it changes.
-    * `refusal` ("reject"): who is denied hears it before the greeting, "defer" with 421, "naughty" at RCPT.
+    * `action` ("reject"): who is denied hears it before the greeting; "defer": as 421; "naughty": at RCPT.
     * `reason`: what is heard, where the entry has nothing of its own.
 
     An entry is a network or an address; a name, which stands for what is below it (`.example.org`: only that); or
@@ -120,10 +117,7 @@ class Access(Plugin[Options]):
             connection.is_trusted = True
         if rule.action != "deny":
             return None
-        reason = rule.reason or self.options.reason
-        if self.options.refusal == "naughty":
-            return naughty(reason)
-        return reject("5.7.1", reason) if self.options.refusal == "reject" else defer("4.7.1", reason)
+        return act(self.options.action, rule.reason or self.options.reason)
 
 
 def _parse(line: str) -> Rule:

@@ -63,10 +63,10 @@ def test_what_the_record_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusal", "reply"), [("reject", "554 5.7.1 x"), ("defer", "421 4.7.1 x"), ("naughty", "550")]
+    ("action", "reply"), [("reject", "554 5.7.1 x"), ("defer", "421 4.7.1 x"), ("naughty", "550"), ("record", "550")]
 )
-def test_how_it_is_said(refusal: str, reply: str) -> None:
-    with access(deny=["192.0.2.1"], refusal=refusal, reason="x") as site:
+def test_how_it_is_said(action: str, reply: str) -> None:
+    with access(deny=["192.0.2.1"], action=action, reason="x") as site:
         assert send(site, "192.0.2.1") == reply
 
 
