@@ -82,6 +82,8 @@ def run(plan: str, folder: Path, only: tuple[str, ...]) -> None:
             draw(result, path.with_suffix(""))
             console.print(f"pictures: {path.with_suffix('')}")
         say("deleting the mail of the run")
+    if any(failure.startswith(("fastsmtp", "floor")) for failure in result.failures):
+        sys.exit(1)
 
 
 @main.command()

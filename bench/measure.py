@@ -7,98 +7,33 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from bench import split
+from bench import shares, split
 from bench.account import MemoryWatch, machine_cpu_s, memory_bytes
-from bench.load.generator import Load, RunningLoad, recipients_file, run
+from bench.load import smtp_source
+from bench.load.generator import RunningLoad
+from bench.load.smtp_source import RunningSmtpSource
 from bench.machine import commit, describe
+from bench.micro.parser import scanner_shares
 from bench.peers import PEERS
-from bench.peers.peer import Peer, RunningPeer, Site
+from bench.peers.peer import RunningPeer
 from bench.results import Measured, Result, Round, Side
 from bench.scenarios import MAILBOXES, Scenario
+from bench.servers import SETTLE_S, Servers
 
 __all__ = ["mail_folder", "measure"]
 
-DOMAIN: Final = "bench.example"
-
-_SETTLE_S: Final = 120.0
-_WARM_ROUNDS: Final = 2
 _NOISY: Final = 0.15
 """Share of the machine that others may have before it is said."""
 _SHUNNED_S: Final = 600.0
 """So long ext4 may go on avoiding inodes that were freed: files then cost hundreds of microseconds more."""
 
 
-class _Servers:
-    """What runs, by name of the peer and users in its directory. Mail that each has taken is counted."""
-
-    def __init__(self, folder: Path, result: Result, say: Callable[[str], None]) -> None:
-        self._folder = folder
-        self._result = result
-        self._say = say
-        self._running: dict[tuple[str, int], RunningPeer] = {}
-        self._expected: dict[tuple[str, int], int] = {}
-
-    def get(self, name: str, users: int) -> RunningPeer | None:
-        """Running and warm, or None where it cannot run here."""
-        key = name, users
-        if key not in self._running:
-            peer = PEERS[name]
-            if why := peer.missing():
-                self._result.skipped[name] = why
-                return None
-            self._start(key, peer)
-        return self._running[key]
-
-    def _start(self, key: tuple[str, int], peer: Peer) -> None:
-        self._say(f"starting {peer.name}")
-        folder = self._folder / f"{peer.name}-{key[1]}".replace(" ", "-")
-        folder.mkdir()
-        running = RunningPeer(peer, Site(folder, DOMAIN, [f"user{number}" for number in range(key[1])]))
-        self._running[key] = running
-        self._expected[key] = 0
-        self._result.versions[peer.name] = peer.version()
-        self._result.promises[peer.name] = peer.promise
-        self._result.starts_s.setdefault(peer.name, round(running.start_s, 3))
-        if running.account.kind not in self._result.accounts:
-            self._result.accounts.append(running.account.kind)
-        self._say(f"warming {peer.name}")  # every mailbox is made, every code path was taken
-        mailboxes = min(key[1], MAILBOXES)
-        load = Load(messages=_WARM_ROUNDS * mailboxes, connections=min(20, mailboxes))
-        done = run(running.address, peer.suited(load), self.recipients(key[1]), self._folder, lmtp=peer.is_lmtp)
-        if done.messages != load.messages:
-            raise SystemExit(f"{peer.name} refused: {done.refusal}")
-        running.await_settled(_SETTLE_S)
-        self.count(key, done.messages)
-
-    def recipients(self, users: int) -> Path:
-        """A file with the addresses that get mail."""
-        return recipients_file(self._folder, [f"user{number}@{DOMAIN}" for number in range(min(users, MAILBOXES))])
-
-    def count(self, key: tuple[str, int], files: int) -> None:
-        """So many files more should be in its mailboxes."""
-        self._expected[key] += files
-
-    def release(self, keys: Iterable[tuple[str, int]]) -> None:
-        """End these, and see whether they have all that they said they had."""
-        for key in keys:
-            running = self._running.pop(key, None)
-            if running is None:
-                continue
-            running.stop()
-            if running.peer.stores and (stored := running.peer.stored(running.site)) != self._expected[key]:
-                self._result.warnings.append(
-                    f"{key[0]} has {stored} messages in its mailboxes and was to have {self._expected[key]}"
-                )
-
-    def close(self) -> None:
-        """End all, whatever they have."""
-        for running in self._running.values():
-            running.stop()
-        self._running.clear()
+class RoundFailedError(Exception):
+    """A server refused, lost a connection, or did not come to an end: the figures would be of no use."""
 
 
 def measure(
@@ -106,63 +41,134 @@ def measure(
 ) -> Result:
     """Play them all, with the mail in `folder`; `only` these peers, where it names some.
 
-    Raises SystemExit when a server does not start, refuses, or loses a connection: such figures would be of no use.
+    Who does not start, refuses or loses a connection is left out of that scenario, and the result says so.
     """
     result = Result(
         when=datetime.now(UTC).isoformat(timespec="seconds"), commit=commit(), machine=describe(folder), accounts=[]
     )
-    chosen = set(only)
-    servers = _Servers(folder, result, say)
+    tell = _Progress(say, sum(each.rounds * len(each.peers) for each in scenarios))
+    servers = Servers(folder, result, tell, mailboxes=MAILBOXES)
+    play = _Play(servers, folder, result, tell, set(only))
     try:
-        for position, scenario in enumerate(scenarios):
-            names = [name for name in scenario.peers if not chosen or name in chosen]
-            names = [name for name in names if scenario.load.connections <= PEERS[name].most_connections]
-            running = {name: peer for name in names if (peer := servers.get(name, scenario.users)) is not None}
-            if running:
-                title = f"{scenario.name} ({position + 1}/{len(scenarios)})"
-                result.scenarios.append(_play(scenario, running, servers, folder, partial(_say_of, say, title)))
-                _split(scenario, running, servers, folder, result)
-            later = {(name, other.users) for other in scenarios[position + 1 :] for name in other.peers}
-            servers.release({(name, scenario.users) for name in running} - later)
+        # The points of a curve are played in turn as well: what changes meanwhile is not seen as a slope.
+        groups = [list(group) for _, group in groupby(scenarios, key=lambda each: each.curve or each.name)]
+        for position, group in enumerate(groups):
+            used = play.together(group)
+            later = {(name, each.users) for group in groups[position + 1 :] for each in group for name in each.peers}
+            servers.release(used - later)
+        if not only or "fastsmtp" in only:
+            tell("the scanner of message data")
+            result.scanner = scanner_shares()
     finally:
         servers.close()
     _judge(result)
     return result
 
 
-def _say_of(say: Callable[[str], None], title: str, text: str) -> None:
-    say(f"{title}: {text}")
+class _Progress:
+    """Says what is under way, since when, and how much of it is done."""
+
+    def __init__(self, say: Callable[[str], None], rounds: int) -> None:
+        self._say = say
+        self._rounds = rounds
+        self._done = 0
+        self._begun = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self._begun), 60)
+        self._say(f"{minutes:02}:{seconds:02} {self._done / max(1, self._rounds):4.0%}  {text}")
+
+    def has_done(self, rounds: int) -> None:
+        self._done += rounds
 
 
-def _play(
-    scenario: Scenario, running: dict[str, RunningPeer], servers: _Servers, folder: Path, say: Callable[[str], None]
-) -> Measured:
-    rounds: dict[str, list[Round]] = {name: [] for name in running}
-    for number in range(scenario.rounds):
-        for name in running if number % 2 == 0 else reversed(running):
-            say(f"round {number + 1}/{scenario.rounds}, {name}")
-            taken = _take(running[name], scenario, servers.recipients(scenario.users), folder)
-            files = 0 if scenario.load.no_mail else taken.messages * scenario.load.recipients_each
-            servers.count((name, scenario.users), files)
-            rounds[name].append(taken)
-    load = {**asdict(scenario.timed_load), "users": scenario.users}
-    return Measured(
-        scenario.name, scenario.curve, scenario.x, load, {name: Side(tuple(r)) for name, r in rounds.items()}
-    )
+class _Play:
+    """The scenarios of a run."""
 
+    def __init__(self, servers: Servers, folder: Path, result: Result, tell: _Progress, only: set[str]) -> None:
+        self._servers = servers
+        self._folder = folder
+        self._result = result
+        self._tell = tell
+        self._only = only
 
-def _split(
-    scenario: Scenario, running: dict[str, RunningPeer], servers: _Servers, folder: Path, result: Result
-) -> None:
-    """Look closer at those of whom the scenario wants to know."""
-    if scenario.split and (why := split.missing()):
-        result.skipped["where the CPU goes"] = why
-        return
-    for name in scenario.split:
-        if name in running:
-            recipients = servers.recipients(scenario.users)
-            result.splits[name], sent = split.split(running[name], scenario.load, recipients, folder)
-            servers.count((name, scenario.users), sent * scenario.load.recipients_each)
+    def together(self, group: Sequence[Scenario]) -> set[tuple[str, int]]:
+        """Play these in turn, round by round; which servers they had."""
+        used: set[tuple[str, int]] = set()
+        turns: list[tuple[Scenario, str]] = []
+        for scenario in group:
+            for name in scenario.peers:
+                if self._is_wanted(scenario, name) and self._servers.get(name, scenario.users) is not None:
+                    turns.append((scenario, name))
+                    used.add((name, scenario.users))
+        rounds: dict[tuple[str, str], list[Round]] = {(scenario.name, name): [] for scenario, name in turns}
+        for number in range(max(scenario.rounds for scenario in group)):
+            for scenario, name in turns if number % 2 == 0 else reversed(turns):
+                key = scenario.name, name
+                if number < scenario.rounds and key in rounds:
+                    self._tell(f"{scenario.name}: round {number + 1}/{scenario.rounds}, {name}")
+                    if (taken := self._round(scenario, name)) is None:
+                        del rounds[key]
+                    else:
+                        rounds[key].append(taken)
+                self._tell.has_done(1)
+        for scenario in group:
+            sides = {
+                name: Side(tuple(rounds[scenario.name, name]))
+                for name in scenario.peers
+                if (scenario.name, name) in rounds
+            }
+            if sides:
+                load = {**asdict(scenario.timed_load), "users": scenario.users, "mailboxes": scenario.mailboxes}
+                self._result.scenarios.append(Measured(scenario.name, scenario.curve, scenario.x, load, sides))
+                self._look_closer(scenario)
+        return used
+
+    def _is_wanted(self, scenario: Scenario, name: str) -> bool:
+        peer = PEERS[name]
+        if self._only and name not in self._only:
+            return False
+        if peer.suited(scenario.timed_load).generator == "smtp-source" and (why := smtp_source.missing()):
+            self._result.skipped[name] = why
+            return False
+        return scenario.load.connections <= peer.most_connections
+
+    def _round(self, scenario: Scenario, name: str) -> Round | None:
+        """One, or None where it came to nothing: then the server was ended."""
+        key = name, scenario.users
+        running = self._servers.get(*key)
+        if running is None:
+            return None
+        recipients = self._servers.recipients(scenario.users, scenario.mailboxes)
+        try:
+            taken = _take(running, scenario, recipients, self._folder)
+        except (RoundFailedError, SystemExit, OSError) as error:
+            self._servers.fail(key, f"{scenario.name}: {error}")
+            return None
+        self._servers.count(key, 0 if scenario.load.no_mail else taken.messages * scenario.load.recipients_each)
+        return taken
+
+    def _look_closer(self, scenario: Scenario) -> None:
+        """Where the CPU goes, for those of whom the scenario wants to know."""
+        if scenario.split and (why := split.missing()):
+            self._result.skipped["where the CPU goes"] = why
+        for name in scenario.split:
+            key = name, scenario.users
+            if not self._is_wanted(scenario, name) or (running := self._servers.get(*key)) is None:
+                continue
+            recipients = self._servers.recipients(scenario.users, scenario.mailboxes)
+            self._tell(f"{scenario.name}: where the CPU goes, {name}")
+            sent = 0
+            try:
+                if not split.missing():
+                    self._result.splits[name], sent = split.split(running, scenario.load, recipients, self._folder)
+                if running.metrics is not None:
+                    self._result.plugins, more = shares.shares(running, scenario.load, recipients, self._folder)
+                    sent += more
+            except (SystemExit, OSError) as error:
+                self._servers.fail(key, f"where the CPU goes: {error}")
+            else:
+                self._servers.count(key, sent * scenario.load.recipients_each)
 
 
 def _take(running: RunningPeer, scenario: Scenario, recipients: Path, folder: Path) -> Round:
@@ -170,20 +176,22 @@ def _take(running: RunningPeer, scenario: Scenario, recipients: Path, folder: Pa
     os.sync()
     peer, account = running.peer, running.account
     idle = memory_bytes(account.pids())
+    load = peer.suited(scenario.timed_load)
+    generator = RunningSmtpSource if load.generator == "smtp-source" else RunningLoad
     with (
-        RunningLoad(running.address, peer.suited(scenario.timed_load), recipients, folder, lmtp=peer.is_lmtp) as load,
+        generator(running.address, load, recipients, folder, lmtp=peer.is_lmtp) as sending,
         MemoryWatch(account) as memory,
     ):
-        load.await_start()
+        sending.await_start()
         begun, cpu_s, machine_s = time.monotonic(), account.cpu_s(), machine_cpu_s()
-        done = load.result()
+        done = sending.result()
         stored_seconds = done.seconds
         if not peer.settled(running.site):
-            running.await_settled(_SETTLE_S)
+            running.await_settled(SETTLE_S)
             stored_seconds = time.monotonic() - begun
         elapsed, cpu_s, machine_s = time.monotonic() - begun, account.cpu_s() - cpu_s, machine_cpu_s() - machine_s
     if done.abandoned or not done.messages or done.refused_4xx + done.refused_5xx + done.lost:
-        raise SystemExit(f"{peer.name}, {scenario.name}: {done.refusal or 'no message was taken'}")
+        raise RoundFailedError(done.refusal or "no message was taken")
     others = machine_s - cpu_s - done.cpu_s
     return Round(
         messages=done.messages,
@@ -217,14 +225,14 @@ def mail_folder(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 
 def _judge(result: Result) -> None:
     """What a reader has to know before he believes the figures."""
-    shares = [
+    found = [
         each.others_share for scenario in result.scenarios for side in scenario.sides.values() for each in side.rounds
     ]
-    noisy = sum(share > _NOISY for share in shares)
+    noisy = sum(share > _NOISY for share in found)
     if noisy:
         result.warnings.append(
-            f"in {noisy} of {len(shares)} rounds others (other programs, the kernel's own threads) had more than "
-            f"{_NOISY:.0%} of the machine, {max(shares):.0%} at the most"
+            f"in {noisy} of {len(found)} rounds others (other programs, the kernel's own threads) had more than "
+            f"{_NOISY:.0%} of the machine, {max(found):.0%} at the most"
         )
     if "procfs" in result.accounts:
         result.warnings.append("no control group could be made: CPU is counted in steps of 10 ms a process")

@@ -101,7 +101,7 @@ class Measured:
     curve: str
     x: int
     load: dict[str, Any]
-    """The generator's options, and `users` of the directory."""
+    """The generator's options, `users` of the directory, and `mailboxes`: of how many of them get mail."""
     sides: dict[str, Side]
 
 
@@ -120,8 +120,14 @@ class Result:
     """To the first banner."""
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
     """Microseconds a message under the standard load, by peer and part."""
+    plugins: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By plugin `us` and `hooks` a message, as the server says."""
+    scanner: dict[str, float] = field(default_factory=dict)
+    """Speed of the scanner of message data in memchr's over the same bytes, by the size of the message."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Who was not measured, and why."""
+    failures: list[str] = field(default_factory=list)
+    """Who was started and then left out, and what it said."""
     warnings: list[str] = field(default_factory=list)
     scenarios: list[Measured] = field(default_factory=list)
 

@@ -40,23 +40,25 @@ class Scenario:
 
     name: str
     load: Load
-    """Without an end: that is `seconds`."""
+    """Its end is `seconds`."""
     peers: tuple[str, ...]
     rounds: int
     seconds: float
-    """Of each round."""
+    """Of each round; 0 where the load ends with a number of messages."""
     curve: str = ""
     """Of which curve it is a point, and where on it:"""
     x: int = 0
     split: tuple[str, ...] = ()
     """Whose CPU is looked at closer."""
     users: int = MAILBOXES
-    """In the directory. Those that get mail are the first thousand."""
+    """In the directory."""
+    mailboxes: int = MAILBOXES
+    """Of so many of them, spread evenly, get mail."""
 
     @property
     def timed_load(self) -> Load:
         """What a round sends."""
-        return replace(self.load, seconds=self.seconds)
+        return replace(self.load, seconds=self.seconds) if self.seconds else self.load
 
 
 def _of_size(octets: int) -> Load:
@@ -107,10 +109,52 @@ def _curves(
     return made
 
 
+def _generators(*, rounds: int, messages: int) -> Scenario:
+    """smtp-source beside ours. It can only send to one mailbox, and so many messages."""
+    return Scenario(
+        name="two generators, one mailbox",
+        load=replace(STANDARD, messages=messages),
+        peers=("floor", "floor by smtp-source", "fastsmtp", "fastsmtp by smtp-source"),
+        rounds=rounds,
+        seconds=0,
+        mailboxes=1,
+    )
+
+
+def _users(*, rounds: int, seconds: float) -> list[Scenario]:
+    """A directory that grows, while as many mailboxes get mail as before: one, or a thousand."""
+    return [
+        Scenario(
+            name=f"{users} users, {_mailboxes_text(mailboxes)}",
+            load=STANDARD,
+            peers=("fastsmtp",),
+            rounds=rounds,
+            seconds=seconds,
+            curve="users" if mailboxes == 1 else "users, 1,000 mailboxes",
+            x=users,
+            users=users,
+            mailboxes=mailboxes,
+        )
+        for mailboxes, sizes in ((1, (1, 1000, 30_000, 1_000_000)), (MAILBOXES, (1000, 30_000, 1_000_000)))
+        for users in sizes
+    ]
+
+
+def _mailboxes_text(count: int) -> str:
+    return "one mailbox" if count == 1 else f"{count} mailboxes"
+
+
 def quick() -> list[Scenario]:
     """What a stranger waits for: a few minutes."""
     return [
-        Scenario(name="standard", load=STANDARD, peers=_EVERYBODY, rounds=3, seconds=2),
+        Scenario(
+            name="standard",
+            load=STANDARD,
+            peers=_EVERYBODY,
+            rounds=3,
+            seconds=2,
+            split=("fastsmtp", "fastsmtp plugins"),
+        ),
         Scenario(name="pipelined", load=replace(STANDARD, pipelining=True), peers=_PAIR, rounds=3, seconds=1.5),
         Scenario(
             name="one message a connection",
@@ -119,9 +163,11 @@ def quick() -> list[Scenario]:
             rounds=3,
             seconds=1.5,
         ),
+        Scenario(name="generator", load=STANDARD, peers=("null", *_PAIR), rounds=3, seconds=1),
+        _generators(rounds=3, messages=2000),
         *_curves(
             connections=(1, 20, 200, 2000),
-            sizes=(4 * _KiB, 256 * _KiB, 5 * _MiB),
+            sizes=(4 * _KiB, 256 * _KiB, 25 * _MiB),
             recipients=(1, 10),
             rounds=1,
             seconds=1.5,
@@ -172,6 +218,7 @@ def full() -> list[Scenario]:
             seconds=2,
         ),
         Scenario(name="generator", load=STANDARD, peers=("null", *_PAIR), rounds=3, seconds=1),
+        _generators(rounds=3, messages=4000),
         *_curves(
             connections=(1, 5, 20, 100, 500, 2000, 5000),
             sizes=(1 * _KiB, 4 * _KiB, 16 * _KiB, 64 * _KiB, 256 * _KiB, 1 * _MiB, 25 * _MiB),
@@ -179,19 +226,7 @@ def full() -> list[Scenario]:
             rounds=2,
             seconds=1.5,
         ),
-        *(
-            Scenario(
-                name=f"{users} users",
-                load=STANDARD,
-                peers=("fastsmtp",),
-                rounds=3,
-                seconds=2,
-                curve="users",
-                x=users,
-                users=users,
-            )
-            for users in (1, 1000, 30_000, 1_000_000)
-        ),
+        *_users(rounds=3, seconds=1.5),
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from bench.load.histogram import Histogram
 from bench.load.messages import Weighted
 from bench.results import Measured, Result, Side, Spread
 from bench.split import PARTS
@@ -14,6 +15,8 @@ from bench.targets import Verdict, verdicts
 __all__ = ["octets_text", "print_result", "title", "version_text"]
 
 _FLOOR: Final = "floor"
+_OURS: Final = "fastsmtp"
+_PLUGINS: Final = "fastsmtp plugins"
 _MARKS: Final = {True: "[green]met[/]", False: "[red]missed[/]", None: "-"}
 
 
@@ -31,12 +34,17 @@ def print_result(console: Console, result: Result) -> None:
         console.print(_curve_table(result.curve(curve)))
     if result.splits:
         console.print(_split_table(result))
+    if result.plugins:
+        console.print(_plugins_table(result))
     console.print(_targets_table(verdicts(result)))
     console.print("What a 250 stands for:")
     for name, promise in result.promises.items():
         console.print(f"  {name}: {promise}", highlight=False)
     for name, why in result.skipped.items():
         console.print(f"[yellow]not measured:[/] {name}: {why}")
+    for failure in result.failures:
+        console.print("[red]failed:[/]", end=" ")
+        console.print(failure, markup=False)
     for warning in result.warnings:
         console.print(f"[yellow]beware:[/] {warning}")
 
@@ -55,7 +63,8 @@ def title(scenario: Measured) -> str:
     if load["no_mail"]:
         parts.append("greeting and QUIT only")
     rounds = max(len(side.rounds) for side in scenario.sides.values())
-    return f"{scenario.name}: {', '.join(parts)}; {rounds} rounds of {load['seconds']:g} s"
+    length = f"{load['seconds']:g} s" if load["seconds"] else f"{load['messages']} messages"
+    return f"{scenario.name}: {', '.join(parts)}; {rounds} rounds of {length}"
 
 
 def octets_text(octets: float) -> str:
@@ -100,11 +109,20 @@ def _scenario_table(scenario: Measured, result: Result) -> Table:
             f"{side.stored_rate.median:,.0f}" if "nothing" not in result.promises[name] else "-",
             _spread(side.cpu_us),
             f"{side.cpu_us.median / floor.cpu_us.median:.2f}" if floor else "-",
-            *(f"{side.latencies.percentile_ms(percent):.1f}" for percent in (50, 99, 99.9)),
+            *(
+                f"{side.latencies.percentile_ms(percent):.1f}" if len(side.latencies) else "-"
+                for percent in (50, 99, 99.9)
+            ),
             f"{min(each.idle_bytes for each in side.rounds) / 2**20:.0f}",
             f"{side.peak_bytes / 2**20:.0f}",
         )
     return table
+
+
+def _percentiles(latencies: Histogram) -> list[str]:
+    if not len(latencies):  # smtp-source tells none
+        return ["-"] * 3
+    return [f"{latencies.percentile_ms(percent):.1f}" for percent in (50, 99, 99.9)]
 
 
 def version_text(result: Result, name: str) -> str:
@@ -143,6 +161,22 @@ def _split_table(result: Result) -> Table:
         table.add_column(part, justify="right")
     for name, split in result.splits.items():
         table.add_row(name, *(f"{split.get(part, 0):.1f}" for part in PARTS))
+    return table
+
+
+def _plugins_table(result: Result) -> Table:
+    """With what the chain took in all beside what all of it costs: the difference of the two servers."""
+    table = Table(title="plugins, us a message as /metrics says", title_justify="left", title_style="bold")
+    table.add_column("")
+    for heading in ("us", "hooks called"):
+        table.add_column(heading, justify="right")
+    for name, figures in sorted(result.plugins.items(), key=lambda item: -item[1]["us"]):
+        table.add_row(name, f"{figures['us']:.2f}", f"{figures['hooks']:.2f}")
+    table.add_section()
+    table.add_row("together", f"{sum(figures['us'] for figures in result.plugins.values()):.2f}", "")
+    if (standard := result.scenario("standard")) is not None and {_OURS, _PLUGINS} <= standard.sides.keys():
+        with_them, without = standard.sides[_PLUGINS].cpu_us.median, standard.sides[_OURS].cpu_us.median
+        table.add_row("CPU with them, more than without", f"{with_them - without:.2f}", "")
     return table
 
 

@@ -39,6 +39,7 @@ class Load:
     """Addresses that the clients come from, 127.0.0.1 and following; 0 is one that the kernel chooses."""
     tolerate: int = 0
     """Refusals and lost connections before the run is given up."""
+    generator: Literal["ours", "smtp-source"] = "ours"
 
     def arguments(self) -> list[str]:
         """Of the generator, without those that name files and the server."""

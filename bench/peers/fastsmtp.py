@@ -10,29 +10,9 @@ from bench.load.generator import Load
 from bench.machine import commit
 from bench.peers.peer import LOOPBACK, Launch, Peer, Site, free_port
 
-__all__ = ["DEFAULT_PLUGINS", "Fastsmtp", "FastsmtpBdat", "FastsmtpTls"]
+__all__ = ["Fastsmtp", "FastsmtpBdat", "FastsmtpBySource", "FastsmtpPlugins", "FastsmtpTls"]
 
-_CONFIGURATION: Final = """\
-hostname = "mx.{domain}"
-[listen]
-smtp = ["{host}:{port}"]
-workers = {workers}
-[limits]
-message_size = "64MiB"
-recipients = 1000
-messages = 0
-[directory]
-url = "sqlite:directory.db"
-[maildir]
-root = "mail"
-durability = "{durability}"
-[metrics]
-listen = false
-[log]
-destination = "fastsmtp.log"
-"""
-
-DEFAULT_PLUGINS: Final = """\
+_FOUR_PLUGINS: Final = """\
 [[plugin]]
 use = "block_sender"
 options = { domains = ["spam.example"] }
@@ -44,7 +24,6 @@ use = "headers"
 [[plugin]]
 use = "loop"
 """
-"""Those that come along and have an opinion of every message."""
 
 _PROMISES: Final = {
     "none": "in Maildir, not synced",
@@ -56,13 +35,12 @@ _PROMISES: Final = {
 class Fastsmtp(Peer):
     """Ours, in one of its ways to store."""
 
-    def __init__(self, name: str, durability: str, *, workers: int = 1, plugins: str = "") -> None:
-        """`durability` is maildir.durability, `plugins` are tables of the configuration."""
+    def __init__(self, name: str, durability: str, *, workers: int = 1) -> None:
+        """`durability` is maildir.durability."""
         self.name = name
         self.promise = _PROMISES[durability]
         self._durability = durability
         self._workers = workers
-        self._plugins = plugins
 
     def missing(self) -> str:
         return ""
@@ -73,18 +51,64 @@ class Fastsmtp(Peer):
         return f"{__version__} ({commit()})"
 
     def prepare(self, site: Site) -> Launch:
+        from fastsmtp.config.template import render_bare
+
         port = free_port()
-        configuration = _CONFIGURATION.format(
-            domain=site.domain, host=LOOPBACK, port=port, workers=self._workers, durability=self._durability
-        )
-        (site.folder / "fastsmtp.toml").write_text(configuration + self._more(site))
+        (site.folder / "fastsmtp.toml").write_text(render_bare(self._settings(site, port)))
+        return self._launch(site, port)
+
+    def _settings(self, site: Site, port: int) -> dict[str, object]:
+        """What differs from the defaults, by key path."""
+        return {
+            "hostname": f"mx.{site.domain}",
+            "listen.smtp": [f"{LOOPBACK}:{port}"],
+            "listen.workers": self._workers,
+            "limits.message_size": "64MiB",
+            "limits.recipients": 1000,
+            "limits.messages": 0,
+            "directory.url": "sqlite:directory.db",
+            "maildir.root": "mail",
+            "maildir.durability": self._durability,
+            "metrics.listen": False,
+            "log.destination": "fastsmtp.log",
+        }
+
+    def _launch(self, site: Site, port: int) -> Launch:
         _write_directory(site.folder / "directory.db", site)
         command = [sys.executable, "-m", "fastsmtp", "serve", "-c", str(site.folder / "fastsmtp.toml")]
         return Launch(command, f"{LOOPBACK}:{port}")
 
-    def _more(self, site: Site) -> str:  # noqa: ARG002 - others need files
-        """Further tables of the configuration."""
-        return self._plugins
+
+class FastsmtpPlugins(Fastsmtp):
+    """The same with the plugins that `fastsmtp init` writes into a configuration, and a DNS to ask.
+
+    The DNS is a zone on the loopback that has good answers for the generator; soon they are all in the server's cache.
+    """
+
+    def missing(self) -> str:
+        return "" if importlib.util.find_spec("dns") else "dnspython is not installed; pip install dnspython"
+
+    def prepare(self, site: Site) -> Launch:
+        from fastsmtp.config.model import Settings
+        from fastsmtp.config.template import render
+
+        port, metrics, zone = free_port(), f"{LOOPBACK}:{free_port()}", free_port()
+        settings = {**self._settings(site, port), "metrics.listen": metrics}
+        if "dns" in Settings.model_fields:
+            settings["dns.servers"] = [f"{LOOPBACK}:{zone}"]
+        text = render(settings)
+        if "\n[[plugin]]" not in text:
+            text += _FOUR_PLUGINS
+        (site.folder / "fastsmtp.toml").write_text(text)
+        beside = [sys.executable, str(Path(__file__).with_name("zone.py")), str(zone)]
+        return replace(self._launch(site, port), metrics=metrics, beside=beside)
+
+
+class FastsmtpBySource(Fastsmtp):
+    """The same, and its mail comes from Postfix's smtp-source."""
+
+    def suited(self, load: Load) -> Load:
+        return replace(load, generator="smtp-source")
 
 
 class FastsmtpBdat(Fastsmtp):
@@ -108,7 +132,7 @@ class FastsmtpTls(Fastsmtp):
     def suited(self, load: Load) -> Load:
         return replace(load, tls="starttls")
 
-    def _more(self, site: Site) -> str:
+    def _settings(self, site: Site, port: int) -> dict[str, object]:
         import trustme
 
         authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
@@ -116,7 +140,7 @@ class FastsmtpTls(Fastsmtp):
         file = site.folder / "certificate.pem"
         file.touch(0o600)
         file.write_bytes(made.private_key_and_cert_chain_pem.bytes())
-        return f'[tls]\ncertificates = [{{ certificate = "{file}" }}]\n'
+        return {**super()._settings(site, port), "tls.certificates": [{"certificate": str(file)}]}
 
 
 def _write_directory(database: Path, site: Site) -> None:

@@ -1,11 +1,13 @@
 """The floor: what the kernel alone takes (`bench/floor`)."""
 
+from dataclasses import replace
 from typing import ClassVar
 
+from bench.load.generator import Load
 from bench.native import program
 from bench.peers.peer import Launch, Peer, Site
 
-__all__ = ["Floor", "Null"]
+__all__ = ["Floor", "FloorBySource", "Null"]
 
 
 class Floor(Peer):
@@ -30,6 +32,13 @@ class Floor(Peer):
         site.mail.mkdir()
         command = [str(program("floor")), "-r", str(site.mail), *self._options]
         return Launch([*command, *(["-j", str(site.folder / "journal")] if self._journal else [])], None)
+
+
+class FloorBySource(Floor):
+    """The same, and its mail comes from Postfix's smtp-source."""
+
+    def suited(self, load: Load) -> Load:
+        return replace(load, generator="smtp-source")
 
 
 class Null(Peer):

@@ -65,6 +65,10 @@ class Launch:
     """HOST:PORT; None: the first line that it prints is the port on the loopback."""
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
+    metrics: str | None = None
+    """HOST:PORT of its /metrics."""
+    beside: list[str] | None = None
+    """What has to run beside it, in nobody's account: the DNS that it asks."""
 
 
 class Peer(ABC):
@@ -111,9 +115,11 @@ class RunningPeer:
         self.peer = peer
         self.site = site
         launch = peer.prepare(site)
+        self.metrics = launch.metrics
         self._stop_signal = launch.stop_signal
         self.account: Account = open_account(peer.name)
         self._log = site.folder / "output"
+        self._beside = _start_beside(launch.beside)
         begun = time.monotonic()
         with self._log.open("wb") as err:
             self._process = subprocess.Popen(
@@ -193,6 +199,15 @@ class RunningPeer:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self.account.close()
+        if self._beside is not None:
+            self._beside.kill()
+            self._beside.wait()
+
+
+def _start_beside(command: list[str] | None) -> "subprocess.Popen[bytes] | None":
+    if command is None:
+        return None
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def free_port() -> int:

@@ -42,6 +42,11 @@ def test_curves() -> None:
     ]
     assert found("most over least CPU, 1 to 1,000,000 users", *points) == (pytest.approx(1.2), False)
     assert found("most over least CPU, 1 to 1,000,000 users", points[0]) == (None, None)
+    more = [
+        scenario(f"{users} users, many", {"fastsmtp": side(cpu_us)}, curve="users, 1,000 mailboxes", x=users)
+        for users, cpu_us in ((1000, 100), (10**6, 130))
+    ]
+    assert found("most over least CPU, 1 to 1,000,000 users", *points, *more) == (pytest.approx(1.3), False)
 
 
 def test_large_messages() -> None:
@@ -49,11 +54,36 @@ def test_large_messages() -> None:
     mib = 2**20
     ours = Side((taken(100, 7, idle_bytes=50 * mib, peak_bytes=62 * mib),))
     point = scenario("large", {"fastsmtp": ours, "floor": side(100, rate=10)}, curve="size", x=size, connections=4)
-    assert found("largest message, octets/s over the floor's", point) == (pytest.approx(0.7), True)
-    assert found("largest message, MiB more for each in flight", point) == (pytest.approx(3), True)
+    assert found("message of 25 MiB, octets/s over the floor's", point) == (pytest.approx(0.7), True)
+    assert found("message of 25 MiB, MiB more for each in flight", point) == (pytest.approx(3), True)
+    grown = Side((taken(100, 7, idle_bytes=58 * mib, peak_bytes=62 * mib),))
+    before = scenario("small", {"fastsmtp": Side((taken(100, 7, idle_bytes=46 * mib),))}, curve="size", x=4096)
+    later = replace(point, sides={"fastsmtp": grown})
+    assert found("message of 25 MiB, MiB more for each in flight", before, later) == (pytest.approx(4), True)
     small = replace(point, x=4096)
-    assert found("largest message, octets/s over the floor's", small) == (None, None)
-    assert found("largest message, MiB more for each in flight", small) == (None, None)
+    assert found("message of 25 MiB, octets/s over the floor's", small) == (None, None)
+    assert found("message of 25 MiB, MiB more for each in flight", small) == (None, None)
+
+
+def test_the_scanner() -> None:
+    scanner = {"1024 KiB": 0.6, "4 KiB": 0.3}
+    assert found("DATA scanner over memchr, messages of 1 MiB", scanner=scanner) == (0.6, True)
+    assert found("... of 4 KiB, calls from Python included", scanner=scanner) == (0.3, False)
+
+
+def test_the_generator() -> None:
+    sides = {"null": side(10, rate=2100), "fastsmtp": side(30, rate=1000)}  # and its own CPU: 10 us
+    generator = scenario("generator", sides)
+    text = "generator: messages/s to one that only answers, over fastsmtp's"
+    assert found(text, generator) == (pytest.approx(2.1), True)
+    assert found("generator: fastsmtp's CPU a message over its own", generator) == (pytest.approx(3), True)
+
+
+@pytest.mark.parametrize(("cpu_us", "met"), [(85, True), (119, True), (121, False), (82, False)])
+def test_two_generators(cpu_us: float, met: bool) -> None:
+    both = scenario("two generators, one mailbox", {"floor": side(100), "floor by smtp-source": side(cpu_us)})
+    assert found("generator: floor's CPU by smtp-source and by ours", both)[1] is met
+    assert found("generator: fastsmtp's CPU by smtp-source and by ours", both) == (None, None)
 
 
 def test_start() -> None:
