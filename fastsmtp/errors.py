@@ -8,6 +8,7 @@ FastsmtpError
 │   └── DirectoryAwayError  it has been away for some time, and the log knows
 ├── StateError           what plugins remember is out of reach; a plugin then has no opinion
 ├── DnsError             the DNS did not answer; nothing is known of the name, so that nobody is refused for it
+├── RecordsError         the records of transactions cannot be read, or have nothing of that name
 ├── PasswordsBusyError   too many passwords are being checked already; the client hears 454
 └── UnknownSchemeError   a password hash with which nothing can be compared
 """
@@ -22,6 +23,7 @@ __all__ = [
     "FastsmtpError",
     "PasswordsBusyError",
     "PluginLoadError",
+    "RecordsError",
     "StartError",
     "StateError",
     "UnknownSchemeError",
@@ -62,6 +64,10 @@ class StateError(FastsmtpError):
 
 class DnsError(FastsmtpError):
     """The DNS did not answer: in time, at all, or nothing that makes sense. The text is for the record."""
+
+
+class RecordsError(FastsmtpError):
+    """The records cannot be read, or what is looked for is not in them; the text is for the operator."""
 
 
 class PasswordsBusyError(FastsmtpError):

@@ -65,6 +65,8 @@ def survey(path: Path) -> list[Finding]:
             findings.append(_folder("journal", settings.maildir.journal, "[maildir] journal"))
     if "state" not in faulty and settings.plugin:  # nobody else needs it
         findings.append(asyncio.run(_state(settings.state)))
+    if not {"maildir", "records"} & faulty and settings.records.enabled:
+        findings.append(_records(settings.records_file))
     if isinstance(settings.log.destination, Path):
         findings.append(_log_file(settings.log.destination))
     elif listener := socket_of(settings.log):
@@ -186,6 +188,16 @@ def _folder(subject: str, folder: Path, key: str) -> Finding:
     if not os.access(place, os.W_OK | os.X_OK):
         return Finding(subject, "error", f"{place} cannot be written by this user")
     return Finding(subject, "ok", str(folder) if place == folder else f"{folder} will be made")
+
+
+def _records(file: Path) -> Finding:
+    """Without them mail goes on: no more than a warning."""
+    folder = file.parent
+    if not folder.is_dir():
+        return Finding("records", "warning", f"{folder} is not there, so no records are kept; change [records] path")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        return Finding("records", "warning", f"{file} cannot be written by this user; change [records] path")
+    return Finding("records", "ok", str(file))
 
 
 def _log_socket(path: Path) -> Finding:

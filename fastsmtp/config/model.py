@@ -22,6 +22,7 @@ from fastsmtp.config.places import (
     SitePath,
 )
 from fastsmtp.config.process import ProcessSettings
+from fastsmtp.config.records import RecordSettings
 from fastsmtp.config.state import StateSettings
 from fastsmtp.config.table import Table, default
 from fastsmtp.config.tls import TlsSettings
@@ -38,6 +39,7 @@ __all__ = [
     "MetricsSettings",
     "PluginEntry",
     "ProcessSettings",
+    "RecordSettings",
     "Settings",
     "SmtpSettings",
     "StateSettings",
@@ -248,6 +250,7 @@ class Settings(Table):
     state: StateSettings = default({}, "")
     metrics: MetricsSettings = default({}, "")
     log: LogSettings = default({}, "")
+    records: RecordSettings = default({}, "")
     process: ProcessSettings = default({}, "")
     plugin: Annotated[tuple[PluginEntry, ...], Strict(strict=False)] = default([], "")
 
@@ -257,6 +260,11 @@ class Settings(Table):
         has_short_form = "smtp" in self.listen.model_fields_set or not self.listener
         short = self.listen.smtp if has_short_form else ()
         return (*(ListenerEntry(address=address) for address in short), *self.listener)
+
+    @property
+    def records_file(self) -> Path:
+        """Where records are, or would be."""
+        return self.records.path or self.maildir.journal.parent / "records.db"
 
     def offers_auth(self, entry: ListenerEntry) -> bool:
         """Whether clients of this listener may log in."""

@@ -23,6 +23,8 @@ from fastsmtp.pipeline.loader import LoadedPlugin, load_plugins
 from fastsmtp.pipeline.login import LoginDesk
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.plugin import Services, Stage
+from fastsmtp.records.file import RecordFile
+from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.admission import Admission
 from fastsmtp.server.build import build_pipelines, session_options
 from fastsmtp.server.clock import SystemClock
@@ -106,6 +108,7 @@ class Server:
             self._clock,
             log,
             identifiers(self._clock.time, seat),
+            self._record_writer(loop),
         )
         tls_stats = TlsStats(self.stats, [str(files) for files in settings.tls.certificates])
         self._credentials = Credentials(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
@@ -134,6 +137,8 @@ class Server:
             await self._store.open(self._seat, sweeps=sweeps)
             await self._start_plugins()
             self._deadlines.start()
+            if self._shared.records is not None:
+                self._shared.records.start()
             if self._credentials is not None:
                 self._credentials.start()
             self._watch.start()
@@ -152,6 +157,12 @@ class Server:
     def give_back(self, slot: int) -> None:
         """That slot has a worker again."""
         self._listeners.give_back(slot)
+
+    def _record_writer(self, loop: asyncio.AbstractEventLoop) -> RecordWriter | None:
+        settings = self._settings.records
+        if not settings.enabled:
+            return None
+        return RecordWriter(RecordFile(self._settings.records_file, settings.keep, settings.size), loop, self.stats)
 
     def _service(self, entry: ListenerEntry, pipeline: Pipeline, load: Load) -> Service:
         settings, store = self._settings, self._store
@@ -173,7 +184,7 @@ class Server:
         return self._credentials.offer(implicit=entry.tls == "implicit")
 
     def _build_pipeline(self, plugins: Sequence[LoadedPlugin]) -> Pipeline:
-        chain = Chain(plugins, self.stats, self._clock)
+        chain = Chain(plugins, self.stats, self._clock, remembers=self._settings.records.enabled)
         login_desk: LoginDesk | None = None
         if self._passwords is not None:
             mechanisms = self._settings.auth.mechanisms
@@ -210,6 +221,8 @@ class Server:
         await self._records.close()
         await self._store.close()
         await self._directory.close()
+        if self._shared.records is not None:
+            await self._shared.records.close()
 
     async def _drain(self, drain_s: float, *, finishing: bool) -> None:
         for connection in list(self._shared.open):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from fastsmtp.config.networks import NetworkSet, packed_address
 from fastsmtp.log import connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.records.record import connection_record, transaction_record
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.shared import ListenerStats, Shared
 from fastsmtp.server.tls.offer import TlsOffer
@@ -50,10 +51,22 @@ class Service:
         stats.cells[self.counts.ended[transaction.outcome]] += 1
         stats.seconds[transaction.outcome].observe(duration_ns)
         self.pipeline.ended(transaction)
-        self.shared.log.write(transaction_line(transaction, time=self.shared.clock.time(), duration_ns=duration_ns))
+        line = transaction_line(transaction, time=self.shared.clock.time(), duration_ns=duration_ns)
+        self.shared.log.write(line)
+        if self.shared.records is not None:
+            self.shared.records.take(transaction_record(line, transaction))
 
     def left(self, connection: Connection, *, had_transaction: bool) -> None:
-        """A client is gone: plugins hear of it, and the log of whom they turned away at the door."""
+        """A client is gone: plugins hear of it, and the log of whom they turned away at the door.
+
+        The records hear of everybody who was told this connection's id.
+        """
         self.pipeline.disconnected(connection)
-        if connection.results and not had_transaction:
-            self.shared.log.write(connection_line(connection, time=self.shared.clock.time()))
+        is_finding = bool(connection.results) and not had_transaction
+        if not is_finding and not connection.refused_commands:
+            return
+        line = connection_line(connection, time=self.shared.clock.time())
+        if is_finding:
+            self.shared.log.write(line)
+        if self.shared.records is not None:
+            self.shared.records.take(connection_record(line, connection))

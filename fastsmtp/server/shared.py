@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from fastsmtp.log import LineLog
 from fastsmtp.ports import Clock
+from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.admission import Admission
 from fastsmtp.server.deadlines import Expires
 from fastsmtp.server.pace import COMMAND_TIME, CONNECTION_TIME, DATA_RATE, IDLE_TIME
@@ -121,6 +122,7 @@ class Shared:
     clock: Clock
     log: LineLog
     ids: Iterator[str]
+    records: RecordWriter | None = None
     draining: bool = False
     open: set[OpenConnection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)

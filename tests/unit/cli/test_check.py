@@ -16,6 +16,7 @@ def test_a_new_site_is_in_order(fastsmtp: Command, site: Path) -> None:
         f"directory      ok  sqlite:{site.parent / 'directory.db'}, active domains: 1",
         f"mail root      ok  {site.parent / 'mail'}",
         f"journal        ok  {site.parent / 'journal'} will be made",
+        f"records        ok  {site.parent / 'records.db'}",
     ]
 
 

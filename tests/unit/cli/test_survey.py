@@ -16,7 +16,7 @@ def test_one_finding_for_each_part(tmp_path: Path) -> None:
 
     findings = survey(configuration)
 
-    parts = ["configuration", "plugins", "directory", "mail root", "journal", "log"]
+    parts = ["configuration", "plugins", "directory", "mail root", "journal", "records", "log"]
     assert [finding.subject for finding in findings] == parts
     assert {finding.level for finding in findings} == {"ok"}
 
@@ -177,3 +177,11 @@ def test_the_state_of_plugins_is_looked_at_where_there_are_some(tmp_path: Path) 
     assert level == "error"
     assert sentence.startswith(f"cannot use the state {tmp_path / 'state.db'}: ")
     assert sentence.endswith("; change [state] url")
+
+
+def test_records_that_cannot_be_kept_are_no_reason_not_to_start(tmp_path: Path) -> None:
+    values = {"log.destination": "mx.log", "records.path": "nowhere/records.db"}
+    configuration = create_site(tmp_path, values, domain="example.org", users=["postmaster"])
+    [finding] = [finding for finding in survey(configuration) if finding.subject == "records"]
+    assert finding.level == "warning"
+    assert "nowhere is not there" in finding.sentence

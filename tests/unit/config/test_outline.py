@@ -23,6 +23,7 @@ def test_tables_in_the_order_of_the_file() -> None:
         "[state]",
         "[metrics]",
         "[log]",
+        "[records]",
         "[process]",
         "[[plugin]]",
     ]

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from admissions import admission
 
@@ -14,6 +16,8 @@ from fastsmtp.directory.memory import MemoryDirectory
 from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.pipeline import Pipeline
+from fastsmtp.records.file import RecordFile
+from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.pace import Patience
@@ -22,7 +26,7 @@ from fastsmtp.server.shared import ConnectionStats, ListenerStats, Shared
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.record import Result
-from fastsmtp.smtp.replies import accept
+from fastsmtp.smtp.replies import MAIL_FIRST, accept
 from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.stats import Stats
 
@@ -91,3 +95,36 @@ def test_who_is_trusted_is_offered_more(tmp_path: Path) -> None:
         log.close()
 
     asyncio.run(look())
+
+
+class Recorder(RecordWriter):
+    """Keeps what it takes."""
+
+    def __init__(self, path: Path, stats: Stats) -> None:
+        super().__init__(RecordFile(path, 1.0, 1 << 20), asyncio.get_running_loop(), stats)
+        self.taken: list[Mapping[str, Any]] = []
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        self.taken.append(record)
+
+
+def test_records_hear_of_transactions_and_of_who_was_told_an_id(tmp_path: Path) -> None:
+    async def account() -> list[Mapping[str, Any]]:
+        log, stats = LineLog.open(tmp_path / "log"), Stats()
+        listener = service(log, stats)
+        recorder = listener.shared.records = Recorder(tmp_path / "records.db", stats)
+        quiet, refused = Connection("C1", "192.0.2.1", 1, "", 25), Connection("C2", "192.0.2.3", 1, "", 25)
+        refused.refused_commands = [(b"DATA", MAIL_FIRST)]
+        transaction = Transaction("T1", quiet)
+        transaction.outcome = "reset"
+        listener.ended(transaction)
+        listener.left(quiet, had_transaction=True)
+        listener.left(refused, had_transaction=True)
+        log.close()
+        return recorder.taken
+
+    transaction, connection = asyncio.run(account())
+    assert (transaction["event"], transaction["id"], transaction["connection"]) == ("transaction", "T1", "C1")
+    assert (connection["event"], connection["id"], connection["outcome"]) == ("connection", "C2", "refused")
+    [line] = (tmp_path / "log").read_text().splitlines()  # the log has its own mind
+    assert json.loads(line)["id"] == "T1"

@@ -1,0 +1,70 @@
+"""What is kept of a transaction and of a connection: the line of the log, and what would be too much for that.
+
+In it `answers` and `connection_answers` are as guards remember them (`smtp.record.Answered`), of which the first
+`connection_results` of the results are about; `records.story` turns it into what people and programs read.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastsmtp.smtp.replies import RECIPIENT_OK, Reply
+from fastsmtp.smtp.transaction import Connection, RefusedCommand, Transaction
+
+__all__ = ["connection_record", "transaction_record"]
+
+_RCPT: Final = b"RCPT"
+
+
+def transaction_record(line: Mapping[str, Any], transaction: Transaction) -> dict[str, Any]:
+    """`line` is the one of the log."""
+    connection = transaction.connection
+    record = {**line, "connection": connection.id}
+    if connection.answers:
+        record["connection_answers"] = connection.answers
+    if connection.results:
+        record["connection_results"] = len(connection.results)
+    if transaction.answers:
+        record["answers"] = transaction.answers
+    if connection.remote_name:
+        record["remote_name"] = connection.remote_name
+    for recipient in transaction.recipients:
+        if recipient.reply is not RECIPIENT_OK:
+            record["replies"] = [str(each.reply) for each in transaction.recipients]
+            break
+    if transaction.refused_commands:
+        said = [reply for _, reply in transaction.refusals]
+        if transaction.reply is not None:
+            said.append(transaction.reply)
+        if others := _others(transaction.refused_commands, said):
+            record["refused_commands"] = others
+    return record
+
+
+def connection_record(line: Mapping[str, Any], connection: Connection) -> dict[str, Any]:
+    """Of one without a transaction, or with refusals outside of one."""
+    refused = connection.refused_commands or []
+    is_permanent = any(reply.is_permanent for _, reply in refused)
+    record = {
+        **line,
+        "connection": connection.id,
+        "outcome": "refused" if is_permanent else "deferred" if refused else "left",
+        "connection_results": len(connection.results),
+    }
+    if connection.remote_name:
+        record["remote_name"] = connection.remote_name
+    if connection.user:
+        record["user"] = connection.user
+    if connection.answers:
+        record["connection_answers"] = connection.answers
+    if refused:
+        record["refused_commands"] = _others(refused, ())
+    return record
+
+
+def _others(refused: list[RefusedCommand], said: list[Reply] | tuple[()]) -> list[tuple[str, str]]:
+    """Verb and reply of the commands whose refusal is not among these: recipients, and the last word on the message."""
+    return [
+        (verb.decode("ascii", "replace"), str(reply))
+        for verb, reply in refused
+        if not any(reply is one for one in said)
+    ]
