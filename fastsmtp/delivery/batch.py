@@ -7,14 +7,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from fastsmtp.smtp.replies import STORE_FULL, STORE_TROUBLE, Reply
 from fastsmtp.stats import Stats
 
-__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "STALL_S", "BatchWriter", "Batcher", "StoreCounts"]
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "STALL_S", "BatchWriter", "Batcher", "StoreCounts", "Waiting"]
 
 BATCH_MESSAGES: Final = 256
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -22,6 +21,8 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 
 STALL_S: Final = 10.0
 """How long messages wait for room in the journal before their clients are told to come again."""
+
+_CODES: Final = ("250", "451", "452")
 
 _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, BATCH_MESSAGES)
 
@@ -54,12 +55,16 @@ class BatchWriter(Protocol[Item]):
         ...
 
 
-@dataclass(slots=True)
-class _Pending(Generic[Item]):
-    item: Item
-    size: int
-    journal_bytes: int
-    answer: asyncio.Future[Reply]
+class Waiting:
+    """An item (whose type the batcher knows), what it takes, and where its reply goes."""
+
+    __slots__ = ("answer", "item", "journal_bytes", "size")
+
+    def __init__(self, item: Any, size: int, journal_bytes: int, answer: asyncio.Future[Reply]) -> None:
+        self.item = item
+        self.size = size
+        self.journal_bytes = journal_bytes
+        self.answer = answer
 
 
 class StoreCounts:
@@ -67,12 +72,10 @@ class StoreCounts:
 
     def __init__(self, stats: Stats) -> None:
         self._cells = stats.cells
-        self._stats = stats
-        self._messages = stats.counter(
-            "fastsmtp_store_messages_total",
-            "Messages that the store answered, by reply code.",
-            code=("250", "451", "452"),
+        messages = stats.counter(
+            "fastsmtp_store_messages_total", "Messages that the store answered, by reply code.", code=_CODES
         )
+        self._messages = {int(code): stats.cell(messages, code) for code in _CODES}
         self._bytes = stats.cell(stats.counter("fastsmtp_store_bytes_total", "Bytes in the files that were stored."))
         self._batch_messages = stats.timer(
             stats.histogram("fastsmtp_store_batch_messages", "Messages in one batch.", bounds=_BATCH_BOUNDS)
@@ -95,7 +98,7 @@ class StoreCounts:
 
     def message(self, reply: Reply, size: int) -> None:
         """One message of `size` bytes in files got this reply."""
-        self._cells[self._stats.cell(self._messages, str(reply.code))] += 1
+        self._cells[self._messages[reply.code]] += 1
         if reply.is_positive:
             self._cells[self._bytes] += size
 
@@ -108,8 +111,8 @@ class Batcher(Generic[Item]):
 
     def __init__(self, writer: BatchWriter[Item], counts: StoreCounts, *, stall_s: float = STALL_S) -> None:
         self._writer = writer
-        self._pending: deque[_Pending[Item]] = deque()
-        self._batch: list[_Pending[Item]] = []
+        self._pending: deque[Waiting] = deque()
+        self._batch: list[Waiting] = []
         self._begun_ns = 0
         self._is_open = False
         self._is_busy = False
@@ -134,7 +137,7 @@ class Batcher(Generic[Item]):
         if not self._is_open:
             raise RuntimeError("the store is not open")
         answer = self._loop.create_future()
-        self._pending.append(_Pending(item, size, journal_bytes, answer))
+        self._pending.append(Waiting(item, size, journal_bytes, answer))
         if not self._is_busy:
             # Not at once: whatever else this turn of the loop brings shall be in the batch.
             self._is_busy = True
@@ -169,7 +172,7 @@ class Batcher(Generic[Item]):
         """Give the writer its next batch, if there is one."""
         pending = self._pending
         while pending:
-            batch: list[_Pending[Item]] = []
+            batch: list[Waiting] = []
             size = 0
             room = self._writer.room()
             while pending and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
@@ -219,7 +222,7 @@ class Batcher(Generic[Item]):
         self._hand_over()  # first, so that the disk works while we talk
         self._answer(answers, elapsed_ns)
 
-    def _answer(self, answers: list[tuple[_Pending[Item], Reply]], elapsed_ns: int) -> None:
+    def _answer(self, answers: list[tuple[Waiting, Reply]], elapsed_ns: int) -> None:
         self._counts.batch(len(answers), elapsed_ns)
         for pending, reply in answers:
             self._counts.message(reply, pending.size)

@@ -6,7 +6,6 @@ import os
 import re
 from contextlib import ExitStack, suppress
 from functools import partial
-from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -54,11 +53,19 @@ class _Names:
         host = hostname.replace("/", "\\057").replace(":", "\\072").encode()[:_HOST_BYTES]
         self._process = b"P%dQ" % os.getpid()
         self._host = b"R%b.%b,S=" % (token_hex(8).encode(), host)
-        self._counter = count(1)
+        self._count = 0
 
     def new(self, now: float, size: int) -> bytes:
-        seconds, microseconds = divmod(int(now * 1_000_000), 1_000_000)
-        return b"%d.M%d%b%d%b%d" % (seconds, microseconds, self._process, next(self._counter), self._host, size)
+        microseconds = int(now * 1_000_000)
+        self._count += 1
+        return b"%d.M%d%b%d%b%d" % (
+            microseconds // 1_000_000,
+            microseconds % 1_000_000,
+            self._process,
+            self._count,
+            self._host,
+            size,
+        )
 
 
 class MaildirStore:
@@ -186,8 +193,11 @@ class MaildirStore:
         descriptor, spool_size = (-1, 0) if spool is None else (spool.descriptor, spool.size)
         now = self._clock.time()
         top = trace.return_path(transaction.sender)
-        content = [trace.received(transaction, self._hostname, now) + message.added, *_content(message)]
-        content_size = sum(map(len, content)) + spool_size
+        content = _content(message)
+        content.insert(0, trace.received(transaction, self._hostname, now) + message.added)
+        content_size = spool_size
+        for piece in content:
+            content_size += len(piece)
         copies = []
         total_size = 0
         try:
@@ -220,13 +230,10 @@ class MaildirStore:
             return reply
         if self._batcher is None:
             raise RuntimeError("the store is not open")
-        return self._batcher.put(item, total_size, self._journal_bytes(item.delivery))
-
-    def _journal_bytes(self, delivery: _maildir.Delivery) -> int:
-        """What the message takes in the journal: nothing, when it is too large for it."""
-        if self._checkpointer is None or delivery.record_bytes > self._limit:
-            return 0
-        return delivery.record_bytes
+        journal_bytes = 0 if self._checkpointer is None else item.delivery.record_bytes
+        if journal_bytes and journal_bytes > self._limit:  # too large for it
+            journal_bytes = 0
+        return self._batcher.put(item, total_size, journal_bytes)
 
 
 def _content(message: Message) -> list[bytes]:
@@ -234,13 +241,14 @@ def _content(message: Message) -> list[bytes]:
 
     When it begins with a blank, it would continue our last field: then an empty line makes it the body.
     """
-    header, *body = message.memory
-    if b"return-path" in header.lower():
-        header = _return_path.sub(b"", header)
-    pieces = [header, *body]
+    pieces = message.memory
+    if b"return-path" in pieces[0].lower():
+        pieces[0] = _return_path.sub(b"", pieces[0])
     # Of a body that is in the spool nobody has looked at the first octet.
-    first = next(filter(None, pieces), b"" if message.spool is None else b" ")
-    return [b"\n", *pieces] if first.startswith((b" ", b"\t")) else pieces
+    first = pieces[0] or next(filter(None, pieces), b"" if message.spool is None else b" ")
+    if first.startswith((b" ", b"\t")):
+        pieces.insert(0, b"\n")
+    return pieces
 
 
 def _open_root(root: Path) -> int:

@@ -3,7 +3,6 @@
 import errno
 import logging
 import math
-from dataclasses import dataclass
 from typing import Final
 
 from fastsmtp import _maildir
@@ -16,6 +15,7 @@ from fastsmtp.smtp.replies import (
     STORE_MISCONFIGURED,
     STORE_TROUBLE,
     Reply,
+    stored_as,
 )
 
 __all__ = ["Item", "MaildirWriter", "reply_to_errno"]
@@ -39,13 +39,15 @@ def reply_to_errno(number: int) -> Reply:
     return _REPLIES.get(number, STORE_TROUBLE)
 
 
-@dataclass(slots=True)
 class Item:
     """One message to be written; `spool` is kept open by being here."""
 
-    transaction_id: str
-    delivery: _maildir.Delivery
-    spool: Spool | None
+    __slots__ = ("delivery", "spool", "transaction_id")
+
+    def __init__(self, transaction_id: str, delivery: _maildir.Delivery, spool: Spool | None) -> None:
+        self.transaction_id = transaction_id
+        self.delivery = delivery
+        self.spool = spool
 
 
 class MaildirWriter:
@@ -86,7 +88,10 @@ class MaildirWriter:
         results = self._writer.finish()
         if results is None:
             return None
-        replies = [self._reply(item, result) for item, result in zip(self._items, results, strict=True)]
+        replies = [
+            stored_as(item.transaction_id) if result is None else self._reply(item, result)
+            for item, result in zip(self._items, results, strict=True)
+        ]
         self._items = []
         if self.checkpointer is not None:
             self.checkpointer.published()
@@ -107,7 +112,7 @@ class MaildirWriter:
         if isinstance(result, _maildir.Owed) and self.checkpointer is not None:
             _log(item.transaction_id, "only in the journal yet", result)
             self.checkpointer.owe(item.delivery, result)
-        return Reply(250, "2.0.0", f"stored as {item.transaction_id}")
+        return stored_as(item.transaction_id)
 
 
 def _refuse(transaction_id: str, failure: _maildir.Failure) -> Reply:

@@ -44,8 +44,10 @@ _ON_CONNECT: Final = Stage.CONNECT
 _log = logging.getLogger("fastsmtp.server")
 
 
-class ConnectionProtocol(asyncio.Protocol):
-    """The transport's other end. `deadline` is read by Deadlines."""
+class ConnectionProtocol:
+    """The transport's other end: an `asyncio.Protocol`, from which a C struct cannot inherit. `deadline` is read by
+    Deadlines.
+    """
 
     __slots__ = (
         "_asked_ns", "_asked_stage", "_eof", "_flow", "_gone", "_had_transaction", "_handshake", "_held",

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from fastsmtp._buckets import BucketTable
 from fastsmtp._clients import ClientTable
@@ -174,7 +174,7 @@ class Server:
     def _protocol(self, entry: ListenerEntry, service: Service, stats: ProxyStats) -> Callable[[], asyncio.Protocol]:
         """What makes the other end of a connection that comes in here."""
         if not entry.proxy:
-            return partial(ConnectionProtocol, service)
+            return cast("Callable[[], asyncio.Protocol]", partial(ConnectionProtocol, service))
         policy = ProxyPolicy(entry.proxy, self._settings.timeouts.proxy_header, stats)
         return partial(ProxyProtocol, service, policy)
 

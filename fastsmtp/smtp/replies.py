@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Self
 
-__all__ = ["REPLY_LINE_BYTES", "Reply", "accept", "defer", "reject"]
+__all__ = ["REPLY_LINE_BYTES", "Reply", "accept", "defer", "reject", "stored_as"]
 
 REPLY_LINE_BYTES: Final = 512
 """Longest reply line, code and CRLF included (RFC 5321 section 4.5.3.1.5)."""
@@ -109,6 +109,28 @@ def reject(enhanced: str, text: str, *, code: int = 550) -> Reply:
     if not 500 <= code <= 599:
         raise ValueError(f"reject() takes a code from 500 to 599, not {code}")
     return Reply(code, enhanced, text)
+
+
+_new = object.__new__
+_put_code, _put_enhanced, _put_text, _put_closes, _put_limit, _put_wire = (
+    getattr(Reply, name).__set__ for name in ("code", "enhanced", "text", "closes", "limit", "wire")
+)
+
+
+def stored_as(transaction_id: str) -> Reply:
+    """250 for a stored message, whose id is ours and one word.
+
+    This one is made for every message, and what `Reply` looks at takes half of the time.
+    """
+    text = f"stored as {transaction_id}"
+    reply = _new(Reply)
+    _put_code(reply, 250)
+    _put_enhanced(reply, "2.0.0")
+    _put_text(reply, text)
+    _put_closes(reply, False)
+    _put_limit(reply, "")
+    _put_wire(reply, f"250 2.0.0 {text}\r\n".encode())
+    return reply
 
 
 # Session (RFC 5321 sections 4.2.3 and 4.3.2)

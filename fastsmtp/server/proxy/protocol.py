@@ -73,7 +73,7 @@ class ProxyProtocol(asyncio.Protocol):
         self._ends = endpoints(transport)
         if packed_address(self._ends.remote_address) not in self._policy.proxies:
             client = ConnectionProtocol(self._service)
-            self._transport.set_protocol(client)
+            self._transport.set_protocol(cast("asyncio.Protocol", client))
             client.connection_made(transport)
             return
         refusal = self._shared.admission.come(self._ends.remote_address, descriptor_of(transport))
@@ -140,7 +140,7 @@ class ProxyProtocol(asyncio.Protocol):
         rest = bytes(self._data[length:])
         self._shared.open.discard(self)
         client = ConnectionProtocol(self._service)
-        self._transport.set_protocol(client)
+        self._transport.set_protocol(cast("asyncio.Protocol", client))
         client.proxied(self._transport, ends, proxy_address, has_talked=bool(rest))
         if rest:
             # With TLS from the start it is not the client itself that reads now, and who was turned away does not.

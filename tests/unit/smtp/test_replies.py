@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmtp.smtp.replies import REPLY_LINE_BYTES, Reply, accept, defer, reject
+from fastsmtp.smtp.replies import REPLY_LINE_BYTES, Reply, accept, defer, reject, stored_as
 
 
 @pytest.mark.parametrize(
@@ -161,3 +161,9 @@ def test_with_an_id_no_line_is_longer_than_512_octets(before: str, length: int) 
     assert last.endswith(b"x (01K11KQ4AAHY00P3G6)\r\n")
     assert len(last) == min(len("550 5.7.1 ") + length + len(" (01K11KQ4AAHY00P3G6)\r\n"), REPLY_LINE_BYTES)
     assert all(len(line) <= REPLY_LINE_BYTES for line in others)
+
+
+def test_the_reply_to_a_stored_message_is_like_any_other() -> None:
+    stored, made = stored_as("01K11RVDB3ZK0000"), Reply(250, "2.0.0", "stored as 01K11RVDB3ZK0000")
+    assert stored == made
+    assert (stored.wire, stored.limit) == (made.wire, made.limit)

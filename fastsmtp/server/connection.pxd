@@ -1,0 +1,29 @@
+from fastsmtp.server.flow cimport FlowControl
+from fastsmtp.server.pace cimport Pace
+
+
+cdef class ConnectionProtocol:
+    cdef public double deadline
+    cdef object _service
+    cdef object _shared
+    cdef object _transport
+    cdef FlowControl _flow
+    cdef Pace _pace
+    cdef readonly object _session  # tests look at what plugins would be given
+    cdef object _place
+    cdef object _pending
+    cdef object _handshake
+    cdef object _asked_ns
+    cdef object _asked_stage
+    cdef bint _eof
+    cdef bint _gone
+    cdef bint _told_gone
+    cdef bint _had_transaction
+    cdef bint _is_paused
+    cdef bint _is_known
+    cdef long long _held
+    cdef _run(self)
+    cdef bint _advance(self) except -1
+    cdef _resume(self, answer)
+    cdef _wait(self, pending)
+    cdef _write(self, bint waiting)
