@@ -5,7 +5,7 @@ or (being `async def`) something to await for it. No opinion is None; the first 
 """
 
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
@@ -70,6 +70,7 @@ __all__ = [
     "WatchedFile",
     "accept",
     "act",
+    "at_once",
     "canonical_domain",
     "defer",
     "naughty",
@@ -242,3 +243,43 @@ class Plugin(Generic[OptionsT]):
 
 
 AnyPlugin: TypeAlias = Plugin[Any]
+
+AnswerT = TypeVar("AnswerT")
+
+
+def at_once(work: Coroutine[Any, Any, AnswerT]) -> AnswerT | Awaitable[AnswerT]:
+    """What a coroutine comes to, now if it has to wait for nothing: no task for lookups whose answers are remembered.
+
+    `return at_once(self._judge(txn))`, from a hook that is a plain `def`. What runs before the first wait is not in a
+    task yet, so that it may await lookups and futures, but not begin an `asyncio.timeout()`.
+    """
+    try:
+        first = work.send(None)
+    except StopIteration as end:
+        value: AnswerT = end.value
+        return value
+    return _Begun(work, first)
+
+
+class _Begun(Generic[AnswerT]):
+    """The rest of a coroutine that waits for something; to be awaited once."""
+
+    __slots__ = ("_first", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, AnswerT], first: object) -> None:
+        self._work = work
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, AnswerT]:
+        waits_for = self._first
+        try:
+            while True:
+                try:
+                    sent = yield waits_for
+                except BaseException as error:  # noqa: BLE001 - it is the coroutine's: a cancellation, mostly
+                    waits_for = self._work.throw(error)
+                else:
+                    waits_for = self._work.send(sent)
+        except StopIteration as end:
+            value: AnswerT = end.value
+            return value

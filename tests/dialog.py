@@ -21,6 +21,7 @@
     tls                                     the server has a certificate
     C: <tls>                                the handshake; what is said from here on is encrypted
     protocol lmtp                           what is spoken
+    zone example.net MX 10 mx.example.net   what the DNS knows: over a socket, a real server
     room 2000                               so many octets fit on the disk, which is then one that a test can own
 
 Lines of the client that stand together leave together (in one segment, where there is a network). Nothing but what is
@@ -120,6 +121,7 @@ class Dialog:
     name: str
     settings: str = SITE
     plugins: str = ""
+    zone: str = ""
     room: int | None = None
     has_tls: bool = False
     steps: list[Send | Expect | ExpectExtensions | End] = field(default_factory=list)
@@ -173,6 +175,8 @@ def parse(name: str, text: str) -> Dialog:
                 dialog.has_tls = True
             case "protocol" if rest == "lmtp":
                 is_lmtp = True
+            case "zone":
+                dialog.zone += f"{rest}\n"
             case "room":
                 dialog.room = int(rest)
             case "stored" if found := _STORED.fullmatch(line):

@@ -15,6 +15,7 @@ from argon2.profiles import CHEAPEST
 from certificates import NAME, as_toml, certificate, client_context, write
 from dialog import PASSWORDS, USERS, Dialog, DialogError, Stored, check_stored, parse, play, read_dialogs
 from integration.server import ServerProcess, running_server, wait_until
+from zone import ZoneServer
 
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.spool import SpoolFolder
@@ -52,6 +53,7 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder 
         directory=directory,
         passwords={},
         store=Store(),
+        zone=dialog.zone,
         byte_by_byte=byte_by_byte,
     )
     entry = next(iter(settings.listener), settings.listeners[0])
@@ -151,12 +153,14 @@ class Servers:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self._running: dict[tuple[str, str, bool], ServerProcess] = {}
+        self._running: dict[tuple[str, str, str, bool], ServerProcess] = {}
 
     def get(self, dialog: Dialog) -> ServerProcess:
-        key = (dialog.settings, dialog.plugins, dialog.has_tls)
+        key = (dialog.settings, dialog.plugins, dialog.zone, dialog.has_tls)
         if key not in self._running:
             settings = dict(key_paths(dialog.tables))
+            if dialog.zone:
+                settings["dns.servers"] = [self._stack.enter_context(ZoneServer(dialog.zone)).address]
             if dialog.has_tls:
                 settings["tls.certificates"] = [as_toml(write(self._folder, certificate()))]
             self._running[key] = self._stack.enter_context(

@@ -1,0 +1,109 @@
+"""Refuse mail from domains that could not get an answer to it."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final, Literal
+
+from fastsmtp.plugin import (
+    Address,
+    DnsError,
+    Networks,
+    NetworkSet,
+    Plugin,
+    Reply,
+    Services,
+    Transaction,
+    at_once,
+    defer,
+    packed_address,
+    reject,
+)
+
+__all__ = ["Options", "ResolvableSender"]
+
+HOSTS_MAX: Final = 10
+
+# Where no mail server of somebody else can be (RFC 6890).
+UNREACHABLE: Final = NetworkSet(
+    tuple(
+        ip_network(network)
+        for network in (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.168.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7", "fe80::/10", "ff00::/8"),
+        )
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What counts as nowhere, and what trouble is to a sender."""
+
+    bogus: Networks = UNREACHABLE
+    on_trouble: Literal["pass", "defer"] = "pass"
+    reason: str = "Sender refused"
+
+
+class ResolvableSender(Plugin[Options]):
+    """Refuses at MAIL what comes from a domain to which nobody could answer.
+
+    There is no such domain, or it has neither mail servers nor an address, or only bogus ones: `550 5.1.8`. It says
+    that it has no mail (a null MX, RFC 7505): `550 5.7.27`. Bounces (`<>`) and address literals pass. When the DNS is
+    in trouble, nobody is refused.
+
+    * `bogus`: networks in which no mail server can be; private ones, loopback, multicast.
+    * `on_trouble` ("pass"): "defer" answers `451 4.4.3` while the DNS does not say.
+    * `reason` ("Sender refused"): the beginning of what the client hears.
+    """
+
+    spares_exempt = True
+
+    async def start(self, services: Services) -> None:
+        self._resolver = services.resolver
+
+    def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
+        if not sender.domain or sender.domain.startswith("["):
+            return None
+        return at_once(self._judge(txn, sender.domain))
+
+    async def _judge(self, txn: Transaction, domain: str) -> Reply | None:
+        try:
+            fault = await self._fault(txn, domain)
+        except DnsError as error:
+            self.record(txn, "error", f"{domain}: {error}")
+            if self.options.on_trouble == "pass":
+                return None
+            sentence = f"{self.options.reason}: nobody can say at the moment whether {domain} exists"
+            return defer("4.4.3", sentence, code=451)
+        if fault is None:
+            self.record(txn, "pass", domain)
+            return None
+        enhanced, sentence = fault
+        self.record(txn, "fail", sentence)
+        return reject(enhanced, f"{self.options.reason}: {sentence}")
+
+    async def _fault(self, txn: Transaction, domain: str) -> tuple[str, str] | None:
+        """The enhanced status and the sentence, or None where an answer would arrive. Raises DnsError."""
+        exchangers = await self._resolver.mx(domain, txn)
+        if not exchangers.exists:
+            return "5.1.8", f"there is no domain {domain}"
+        if exchangers.records and not any(mx.host for mx in exchangers.records):
+            return "5.7.27", f"{domain} says that it has no mail"  # RFC 7505 section 4.2
+        hosts = [mx.host for mx in exchangers.records if mx.host] or [domain]  # RFC 5321 section 5.1
+        trouble: DnsError | None = None
+        bogus = ""
+        for host in hosts[:HOSTS_MAX]:
+            try:
+                addresses = (await self._resolver.addresses(host, txn)).records
+            except DnsError as error:
+                trouble = error
+                continue
+            if not all(packed_address(str(address)) in self.options.bogus for address in addresses):
+                return None
+            bogus = bogus or (str(addresses[0]) if addresses else "")
+        if trouble is not None:
+            raise trouble
+        if bogus:
+            return "5.1.8", f"mail for {domain} would go to {bogus}"
+        return "5.1.8", f"{domain} has no mail server"
