@@ -13,7 +13,7 @@ from fastsmtp.config.networks import Networks, NetworkSet, packed_address
 from fastsmtp.config.places import OptionalSitePath, SitePath
 from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
-from fastsmtp.errors import DnsError, StateError
+from fastsmtp.errors import DnsError, PluginLoadError, StateError
 from fastsmtp.lists.addresses import AddressEntry, AddressList, parse_address_entry
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.lists.lines import read_entries
@@ -56,6 +56,7 @@ __all__ = [
     "Outcome",
     "PathOpinion",
     "Plugin",
+    "PluginLoadError",
     "Rate",
     "RateText",
     "Recipient",

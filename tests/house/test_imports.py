@@ -71,6 +71,7 @@ PLUGINS_MAY_IMPORT = {
     "fastsmtp.spf.check",
     "fastsmtp.spf.lookup",
     "fastsmtp.spf.received",
+    "maxminddb",  # geoip, late: nobody else needs it
 }
 
 # The protocol does no input or output and has no clock.
