@@ -15,6 +15,8 @@ def plain_text(text: str, *, utf8: bool = False) -> str:
 
     Without `utf8` that is all that is not ASCII; with it the message has to be internationalized (RFC 6532).
     """
+    if len(text) <= _TEXT_OCTETS and text.isascii() and text.isprintable():  # as nearly every one is
+        return text
     plain = "".join(char if char.isprintable() and (utf8 or char.isascii()) else "?" for char in text)
     return plain.encode()[:_TEXT_OCTETS].decode(errors="ignore")
 
