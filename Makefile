@@ -48,10 +48,10 @@ docs: $(BUILT)  ## Write the generated parts of docs/
 	$(RUN) -m fastsmtp.server.document > docs/metrics.md
 
 bench: $(VENV)/.bench  ## Beside what the kernel takes and every peer that is installed: some minutes
-	$(RUN) -m bench run quick
+	$(RUN) -m bench run quick $(if $(RESULTS),--to '$(RESULTS)')
 
-bench-full: $(VENV)/.bench  ## All that docs/benchmarks.md shows: a quarter of an hour
-	$(RUN) -m bench run full
+bench-full: $(VENV)/.bench  ## All that docs/benchmarks.md shows, to build/bench or to RESULTS: a quarter of an hour
+	$(RUN) -m bench run full $(if $(RESULTS),--to '$(RESULTS)')
 
 bench-tls: $(BUILT)  ## What handshakes and messages in TLS cost
 	$(RUN) -m bench run tls

@@ -52,8 +52,14 @@ def _say() -> Callable[[str], None]:
     default=BUILD / "bench",
     help="For the mail while it runs, and for the result. On a disk, no tmpfs: a sync costs nothing there.",
 )
+@click.option(
+    "--to",
+    "results",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="For the result and its pictures (default: where the mail is).",
+)
 @click.option("--only", multiple=True, metavar="PEER", help="Measure this peer only; as often as you like.")
-def run(plan: str, folder: Path, only: tuple[str, ...]) -> None:
+def run(plan: str, folder: Path, results: Path | None, only: tuple[str, ...]) -> None:
     """Measure, print tables, write a result.
 
     quick: a few minutes, everybody under the standard load, and short curves. full: a quarter of an hour, all that the
@@ -71,7 +77,7 @@ def run(plan: str, folder: Path, only: tuple[str, ...]) -> None:
     with mail_folder(folder.resolve()) as (mail, warnings):
         result = measure(PLANS[plan](), mail, say, only=only)
         result.warnings += warnings
-        path = folder / f"{plan}-{result.when.replace(':', '')[:17]}-{result.commit}.json"
+        path = (results or folder) / f"{plan}-{result.when.replace(':', '')[:17]}-{result.commit}.json"
         result.write(path)
         say("")
         print_result(console, result)

@@ -39,6 +39,8 @@ _PARTS: Final = {
     "log and metrics": "#b8860b",
     "other Python": "#f4a261",
 }
+_USERS: Final = {"users": "all mail to one mailbox", "users, 1,000 mailboxes": "mail to a thousand mailboxes"}
+"""Curves over the size of the directory, and what they are called."""
 _STYLE: Final[dict[str, Any]] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -76,13 +78,15 @@ def _pictures(result: Result) -> Iterator[tuple[str, Figure]]:
     if result.splits:
         yield "split", _splits(result)
     for curve, label, text in (
-        ("connections", "connections at once", str),
+        ("connections", "connections at once", _whole),
         ("size", "size of a message", octets_text),
-        ("recipients", "recipients of a message", str),
-        ("users", "users in the directory", lambda users: f"{users:,}"),
+        ("recipients", "recipients of a message", _whole),
     ):
         if len(points := result.curve(curve)) > 1:
             yield curve, _curve(points, label, text)
+    lines = {text: result.curve(curve) for curve, text in _USERS.items()}
+    if any(len(points) > 1 for points in lines.values()):
+        yield "users", _users(lines)
 
 
 def _family(name: str) -> str:
@@ -114,13 +118,13 @@ def _peers(scenario: Measured, result: Result) -> Figure:
         left,
         [(name, side.cpu_us, f"  ×{side.cpu_us.median / ours:.1f}" if ours else "", False) for name, side in sides],  # noqa: RUF001
     )
-    left.set_title("CPU, µs a message (less is better)")
+    left.set_title("CPU, µs a message, × fastsmtp's" if ours else "CPU, µs a message")  # noqa: RUF001
     idle = {name for name, promise in result.promises.items() if promise.startswith("nothing")}
     _bars(
         right,
         [(name, side.stored_rate, "  stores nothing" if name in idle else "", name in idle) for name, side in sides],
     )
-    right.set_title("messages/s (more is better)")
+    right.set_title("messages/s, acknowledged and stored")
     left.set_yticks(
         range(len(sides)), [f"{name} {version_text(result, name)}".strip() for name, _ in sides], color="#222222"
     )
@@ -155,8 +159,12 @@ def _bars(axes: Axes, rows: list[tuple[str, Spread, str, bool]]) -> None:
     axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(_number))
 
 
-def _number(value: float, _position: int) -> str:
+def _number(value: float, _position: int = 0) -> str:
     return f"{value:,.10g}"
+
+
+def _whole(value: int) -> str:
+    return f"{value:,}"
 
 
 def _splits(result: Result) -> Figure:
@@ -172,51 +180,87 @@ def _splits(result: Result) -> Figure:
             begin += us
         axes.text(begin, at, f"  {begin:.0f}", va="center", fontsize=8)
         axes.text(0, at + 0.36, name, fontsize=8, fontweight="bold")
+    if (standard := result.scenario("standard")) is not None and "floor" in standard.sides:
+        floor_us = standard.sides["floor"].cpu_us.median
+        axes.axvline(floor_us, color="#222222", lw=1, ls=":")
+        axes.text(floor_us, len(result.splits) - 0.38, f" the floor: {floor_us:.0f} in all", fontsize=8, va="bottom")
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_ylim(-0.5, len(result.splits) - 0.35)
-    axes.set_title("where the CPU of a message goes, µs (perf and py-spy; the first three are the kernel)")
+    axes.set_title("where the CPU of a message goes, µs (perf and py-spy; the first three are the kernel)", pad=14)
     axes.legend(frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8)
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     return figure
 
 
 def _curve(points: list[Measured], label: str, text: Callable[[int], str]) -> Figure:
-    figure = Figure(figsize=(10, 4.2))
+    """Throughput and CPU. Of messages that differ it counts what they bring: octets, and copies in mailboxes."""
+    curve = points[0].curve
+    figure = Figure(figsize=(10, 4.6))
     left, right = figure.subplots(1, 2)
-    _lines(left, points, lambda side: side.stored_rate)
-    left.set_title("messages/s, stored")
-    _lines(right, points, lambda side: side.cpu_us)
-    right.set_title("CPU, µs a message")
+    of_octets, of_copies = curve == "size", curve == "recipients"
+    _lines(left, points, lambda side, x: side.stored_rate.times(x / 2**20 if of_octets else x if of_copies else 1))
+    left.set_title("MiB/s, stored" if of_octets else "deliveries/s, stored" if of_copies else "messages/s, stored")
+    _lines(right, points, lambda side, x: side.cpu_us.times(1 / x if of_copies else 1))
+    right.set_title("CPU, µs a delivery" if of_copies else "CPU, µs a message")
     for axes in (left, right):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        _log_axes(axes)
         axes.set_xlabel(label)
         axes.set_xticks([point.x for point in points], [text(point.x) for point in points], rotation=30, ha="right")
         axes.minorticks_off()
-        axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(_number))
         axes.margins(x=0.03)
-    left.legend(frameon=False)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, ncols=len(names), loc="upper right", bbox_to_anchor=(0.99, 1.0))
+    figure.text(0.01, 0.955, _common_load(points), fontsize=9, color="#444444")
+    figure.tight_layout(rect=(0, 0.06, 1, 0.95))
+    return figure
+
+
+def _common_load(points: list[Measured]) -> str:
+    """What all points have in common."""
+    parts = [title(point).partition(": ")[2].split(", ") for point in points]
+    return ", ".join(part for part in parts[0] if all(part in others for others in parts))
+
+
+def _log_axes(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(_number))
+
+
+def _users(lines: dict[str, list[Measured]]) -> Figure:
+    """Ours only, from zero: what is to be seen is whether it is flat."""
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
+    xs = sorted({point.x for points in lines.values() for point in points})
+    for (name, points), style in zip(lines.items(), ("-", "--"), strict=True):
+        _line(
+            axes, [(point.x, point.sides[_OURS].cpu_us) for point in points if _OURS in point.sides], name, _OURS, style
+        )
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(xs, [_whole(x) for x in xs])
+    axes.minorticks_off()
+    axes.set_xlabel("users in the directory")
+    axes.set_title("CPU of fastsmtp, µs a message")
+    axes.legend(frameon=False, loc="lower right")
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     return figure
 
 
-def _lines(axes: Axes, points: list[Measured], value: Callable[[Side], Spread]) -> None:
+def _lines(axes: Axes, points: list[Measured], value: Callable[[Side, int], Spread]) -> None:
     for name in dict.fromkeys(name for point in points for name in point.sides):
-        mine = [(point.x, value(point.sides[name])) for point in points if name in point.sides]
-        xs, spreads = [x for x, _ in mine], [spread for _, spread in mine]
-        colour = _colour(name)
-        style = "--" if name == "floor" else "-"
-        axes.plot(xs, [spread.median for spread in spreads], style, marker="o", ms=4, color=colour, label=name)
-        axes.fill_between(
-            xs,
-            [spread.least for spread in spreads],
-            [spread.most for spread in spreads],
-            color=colour,
-            alpha=0.12,
-            lw=0,
-        )
+        mine = [(point.x, value(point.sides[name], point.x)) for point in points if name in point.sides]
+        _line(axes, mine, name, name, "--" if name == "floor" else "-")
+
+
+def _line(axes: Axes, points: list[tuple[int, Spread]], label: str, peer: str, style: str) -> None:
+    xs, spreads = [x for x, _ in points], [spread for _, spread in points]
+    colour = _colour(peer)
+    axes.plot(xs, [spread.median for spread in spreads], style, marker="o", ms=4, color=colour, label=label)
+    lows, highs = [spread.least for spread in spreads], [spread.most for spread in spreads]
+    axes.fill_between(xs, lows, highs, color=colour, alpha=0.12, lw=0)
 
 
 def _latencies(scenario: Measured) -> Figure:
@@ -229,12 +273,9 @@ def _latencies(scenario: Measured) -> Figure:
             continue  # variants lie on top of each other
         values = [side.latencies.percentile_ms(share * 100) for share in shares]
         axes.plot([1 / (1 - share) for share in shares], values, marker="o", ms=3, color=_colour(name), label=name)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    _log_axes(axes)
     axes.set_xticks([1 / (1 - share) for share in shares], [f"p{share * 100:g}" for share in shares])
     axes.minorticks_off()
-    axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(_number))
     axes.set_title("time to the 250, ms (less is better)")
     axes.set_xlabel(title(scenario), fontsize=8, color="#444444")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

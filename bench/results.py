@@ -51,6 +51,10 @@ class Spread:
         known = sorted(values)
         return cls(statistics.median(known), known[0], known[-1])
 
+    def times(self, factor: float) -> "Spread":
+        """In another unit."""
+        return Spread(self.median * factor, self.least * factor, self.most * factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Side:

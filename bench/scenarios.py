@@ -70,19 +70,8 @@ def _curves(
     *, connections: tuple[int, ...], sizes: tuple[int, ...], recipients: tuple[int, ...], rounds: int, seconds: float
 ) -> list[Scenario]:
     """Throughput over one thing at a time."""
+    # First: later, memory that 5,000 connections had would hide what large messages take.
     made = [
-        Scenario(
-            name=f"{count} connections",
-            load=replace(STANDARD, connections=count),
-            peers=(*_PAIR, "postfix", "haraka"),
-            rounds=rounds,
-            seconds=seconds,
-            curve="connections",
-            x=count,
-        )
-        for count in connections
-    ]
-    made += [
         Scenario(
             name=f"{octets} octets",
             load=_of_size(octets),
@@ -105,6 +94,18 @@ def _curves(
             x=count,
         )
         for count in recipients
+    ]
+    made += [
+        Scenario(
+            name=f"{count} connections",
+            load=replace(STANDARD, connections=count),
+            peers=(*_PAIR, "postfix", "haraka"),
+            rounds=rounds,
+            seconds=seconds,
+            curve="connections",
+            x=count,
+        )
+        for count in connections
     ]
     return made
 
@@ -206,7 +207,7 @@ def full() -> list[Scenario]:
         Scenario(
             name="200 a second, open loop",
             load=replace(STANDARD, rate=200, poisson=True),
-            peers=_EVERYBODY,
+            peers=tuple(name for name in _EVERYBODY if not name.endswith((" none", " fsync"))),
             rounds=2,
             seconds=2,
         ),

@@ -47,16 +47,9 @@ _FILES: Final = re.compile(
     r"\b(ext4_|xfs_|btrfs_|jbd2_|blk_|vfs_|path_|do_sys_open|do_renameat|ksys_p?(write|read)|f?sync)"
 )
 
-# A library of user space, by the name of its file.
-_LIBRARIES: Final = (
-    ("_parser.", "parse"),
-    ("_maildir.", "store"),
-    ("_clients.", "session"),
-    ("uvloop", "event loop"),
-)
 _INTERPRETER: Final = "interpreter"
 
-# A Python function, by the file that it stands in; the innermost that is known counts.
+# A Python function, by the file that it stands in (or beside, when compiled); the innermost that is known counts.
 _FILES_OF_PYTHON: Final = (
     ("fastsmtp/smtp/", "session"),
     ("fastsmtp/server/", "session"),
@@ -68,6 +61,15 @@ _FILES_OF_PYTHON: Final = (
     ("fastsmtp/log", "log and metrics"),
     ("fastsmtp/stats", "log and metrics"),
     ("fastsmtp/metrics", "log and metrics"),
+)
+
+# A library of user space, by its path.
+_LIBRARIES: Final = (
+    ("_parser.", "parse"),
+    ("_maildir.", "store"),
+    ("_clients.", "session"),
+    ("uvloop", "event loop"),
+    *_FILES_OF_PYTHON,
 )
 
 

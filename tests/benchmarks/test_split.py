@@ -31,6 +31,8 @@ def native(*frames: str) -> str:
         (["exc_page_fault ([kernel.kallsyms])", "memset (libc.so.6)"], "other kernel"),
         (["scan (/x/fastsmtp/_parser.cpython-311-x86_64-linux-gnu.so)"], "parse"),
         (["write_record (/x/_maildir.cpython-311-x86_64-linux-gnu.so)"], "store"),
+        (["feed (/x/fastsmtp/smtp/session.cpython-311-x86_64-linux-gnu.so)"], "session"),
+        (["ask (/x/fastsmtp/pipeline/chain.cpython-311-x86_64-linux-gnu.so)"], "plugins"),
         (["uv__read (/x/site-packages/uvloop/loop.cpython-311-x86_64-linux-gnu.so)"], "event loop"),
         (["_PyEval_EvalFrameDefault (/usr/lib/libpython3.11.so.1.0)", "tcp_sendmsg ([kernel])"], "interpreter"),
     ],
