@@ -21,6 +21,8 @@ class Load:
 
     mix: tuple[Weighted, ...] = (Weighted(4096, 1),)
     connections: int = 20
+    opening: int = 64
+    """So many of them may wait for their greeting at once, before the clock starts."""
     messages: int = 0
     seconds: float = 0.0
     per_connection: int = 0
@@ -45,6 +47,7 @@ class Load:
         """Of the generator, without those that name files and the server."""
         given = [
             f"--connections={self.connections}",
+            f"--opening={self.opening}",
             f"--per-connection={self.per_connection}",
             f"--recipients-each={self.recipients_each}",
             f"--threads={self.threads}",

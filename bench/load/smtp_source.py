@@ -35,6 +35,7 @@ class RunningSmtpSource:
         plain = Load(
             mix=load.mix,
             connections=load.connections,
+            opening=load.opening,
             messages=load.messages,
             per_connection=load.per_connection,
             generator="smtp-source",

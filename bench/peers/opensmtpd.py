@@ -2,8 +2,10 @@
 
 import os
 import pwd
+from dataclasses import replace
 from typing import ClassVar, Final
 
+from bench.load.generator import Load
 from bench.peers.peer import LOOPBACK, Launch, Peer, Site, free_port, output_of
 from bench.peers.unpacked import is_unpacked, within
 
@@ -19,6 +21,8 @@ queue ttl 1h
 action "mailboxes" maildir "{mail}/{domain}/%{{user.username}}" userbase <users>
 match from any for domain "{domain}" action "mailboxes"
 """
+_BACKLOG: Final = 5
+"""Compiled in. On Linux a connection that does not fit waits for seconds."""
 
 
 class Opensmtpd(Peer):
@@ -59,6 +63,9 @@ class Opensmtpd(Peer):
         places = {"/var/spool/smtpd": spool, "/run": run}
         command = within("opensmtpd", ["/usr/sbin/smtpd", "-d", "-f", str(configuration)], places)
         return Launch(command, f"{LOOPBACK}:{port}")
+
+    def suited(self, load: Load) -> Load:
+        return replace(load, opening=_BACKLOG - 1)
 
     def settled(self, site: Site) -> bool:
         parts = (site.folder / "spool" / part for part in ("incoming", "queue"))

@@ -38,6 +38,7 @@ struct options {
     struct sockaddr_storage target;
     socklen_t target_length;
     unsigned connections;
+    unsigned opening; /* of them, not greeted yet, before the clock starts */
     unsigned threads;
     unsigned sources;        /* client addresses 127.0.0.1 and following; 0: the kernel chooses */
     unsigned per_connection; /* messages; 0: as many as there are */

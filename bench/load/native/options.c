@@ -15,6 +15,7 @@ static const char usage[] =
     "  --message FILE[:WEIGHT]  a message, line ends LF or CRLF; several make a mix\n"
     "  --recipients FILE        an address a line, taken in turn\n"
     "  --connections N          at once (20)\n"
+    "  --opening N              of them, not greeted yet, before the clock starts (64)\n"
     "  --threads N              that drive them (1)\n"
     "  --sources N              spread the clients over 127.0.0.1 and the N-1 addresses behind it\n"
     "  --messages N             stop after so many\n"
@@ -152,13 +153,13 @@ static void check(struct options *options) {
 }
 
 enum {
-    TO = 256, MESSAGE, RECIPIENTS, CONNECTIONS, THREADS, SOURCES, MESSAGES, SECONDS, PER_CONNECTION, RECIPIENTS_EACH,
+    TO = 256, MESSAGE, RECIPIENTS, CONNECTIONS, OPENING, THREADS, SOURCES, MESSAGES, SECONDS, PER_CONNECTION, RECIPIENTS_EACH,
     RATE, NO_MAIL, POISSON, PIPELINING, CHUNKING, LMTP, TLS, TOLERATE, SENDER, HELLO_NAME, SEED, PROGRESS, HELP,
 };
 
 static const struct option words_known[] = {
     {"to", 1, 0, TO}, {"message", 1, 0, MESSAGE}, {"recipients", 1, 0, RECIPIENTS},
-    {"connections", 1, 0, CONNECTIONS}, {"threads", 1, 0, THREADS}, {"sources", 1, 0, SOURCES},
+    {"connections", 1, 0, CONNECTIONS}, {"opening", 1, 0, OPENING}, {"threads", 1, 0, THREADS}, {"sources", 1, 0, SOURCES},
     {"messages", 1, 0, MESSAGES}, {"seconds", 1, 0, SECONDS}, {"per-connection", 1, 0, PER_CONNECTION},
     {"recipients-each", 1, 0, RECIPIENTS_EACH}, {"rate", 1, 0, RATE}, {"no-mail", 0, 0, NO_MAIL}, {"poisson", 0, 0, POISSON},
     {"pipelining", 0, 0, PIPELINING}, {"chunking", 0, 0, CHUNKING}, {"lmtp", 0, 0, LMTP}, {"tls", 1, 0, TLS},
@@ -168,7 +169,7 @@ static const struct option words_known[] = {
 
 void parse_options(struct options *options, int count, char **words) {
     int which, at = 0;
-    *options = (struct options){.connections = 20, .threads = 1, .recipients_each = 1, .seed = 1,
+    *options = (struct options){.connections = 20, .opening = 64, .threads = 1, .recipients_each = 1, .seed = 1,
                                 .sender = "sender@load.example", .hello = "load.example"};
     while ((which = getopt_long(count, words, "", words_known, &at)) != -1) {
         const char *name = which == '?' ? "" : words_known[at].name;
@@ -177,6 +178,7 @@ void parse_options(struct options *options, int count, char **words) {
         case MESSAGE: add_message(options, optarg); break;
         case RECIPIENTS: add_recipients(options, optarg); break;
         case CONNECTIONS: options->connections = count_of(name, optarg, 1); break;
+        case OPENING: options->opening = count_of(name, optarg, 1); break;
         case THREADS: options->threads = count_of(name, optarg, 1); break;
         case SOURCES: options->sources = count_of(name, optarg, 0); break;
         case MESSAGES: options->messages = (uint64_t)number(name, optarg, 1); break;

@@ -145,9 +145,8 @@ static void turn(struct worker *worker, int patience_ms) {
     }
 }
 
-/* Connect and greet before the clock starts. A few at a time: a backlog has an end (OpenSMTPD's is 5). */
+/* Connect and greet before the clock starts. A few at a time: a backlog has an end. */
 static void ramp_up(struct worker *worker) {
-    enum { AT_ONCE = 4 };
     unsigned opened = 0;
     if (worker->options->no_mail) { /* to connect is what is measured */
         for (; opened < worker->client_count; opened++) has_finished(&worker->clients[opened]);
@@ -157,7 +156,7 @@ static void ramp_up(struct worker *worker) {
         unsigned up = 0;
         for (struct client *client = worker->first_free; client; client = client->next_free) up++;
         if (up == worker->client_count || atomic_load(&worker->run->abandoned)) return;
-        while (opened < worker->client_count && opened - up < AT_ONCE) open_connection(&worker->clients[opened++]);
+        while (opened < worker->client_count && opened - up < worker->options->opening) open_connection(&worker->clients[opened++]);
         turn(worker, LOOK_UP_MS);
     }
 }
