@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
-from fastsmtp.config.networks import Networks, NetworkSet, packed_address
+from fastsmtp.config.networks import Networks, NetworkSet, network_of, packed_address
 from fastsmtp.config.places import OptionalSitePath, SitePath
 from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
 from fastsmtp.errors import DnsError, PluginLoadError, StateError
+from fastsmtp.later import then
 from fastsmtp.lists.addresses import AddressEntry, AddressList, parse_address_entry
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.lists.lines import read_entries
@@ -25,12 +26,14 @@ from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.field_text import plain_text, quoted
 from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
 from fastsmtp.smtp.record import Authentication, Outcome, Result
-from fastsmtp.smtp.replies import Reply, accept, defer, reject
+from fastsmtp.smtp.replies import RELAYING_DENIED, USER_UNKNOWN, Reply, accept, defer, reject
 from fastsmtp.smtp.sasl import Credentials
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
 __all__ = [
     "HEADER_FIELDS",
+    "RELAYING_DENIED",
+    "USER_UNKNOWN",
     "Action",
     "Address",
     "AddressEntry",
@@ -75,6 +78,7 @@ __all__ = [
     "canonical_domain",
     "defer",
     "naughty",
+    "network_of",
     "packed_address",
     "parse_address_entry",
     "parse_domain",
@@ -84,6 +88,7 @@ __all__ = [
     "quoted",
     "read_entries",
     "reject",
+    "then",
 ]
 
 

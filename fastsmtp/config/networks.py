@@ -10,7 +10,7 @@ from pydantic import PlainValidator
 
 from fastsmtp.config.units import Spelling
 
-__all__ = ["NetworkSet", "Networks", "packed_address", "parse_networks"]
+__all__ = ["NetworkSet", "Networks", "network_of", "packed_address", "parse_networks"]
 
 _UNIX: Final = "unix"
 _V4_MAPPED = bytes(10) + b"\xff\xff"
@@ -28,6 +28,19 @@ def packed_address(text: str) -> bytes:
     except (OSError, ValueError):
         return b""
     return packed[12:] if packed.startswith(_V4_MAPPED) else packed
+
+
+def network_of(address: str, v4_bits: int, v6_bits: int) -> str:
+    """The network of an IP address, such as `192.0.2.0/24`, or the address itself when all bits count; else empty."""
+    packed = packed_address(address)
+    if not packed:
+        return ""
+    all_bits = 8 * len(packed)
+    bits = v4_bits if len(packed) == 4 else v6_bits
+    unused = all_bits - bits
+    first = (int.from_bytes(packed, "big") >> unused << unused).to_bytes(len(packed), "big")
+    name = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, first)
+    return f"{name}/{bits}" if unused else name
 
 
 @dataclass(frozen=True, slots=True)

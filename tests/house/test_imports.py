@@ -39,6 +39,7 @@ LAYERS = {
     "fastsmtp.smtp": 1,
     "fastsmtp.spf": 1,
     "fastsmtp.spf.lookup": 2,
+    "fastsmtp.later": 2,
     "fastsmtp.plugin": 2,
     "fastsmtp.ports": 2,
     "fastsmtp.lists": 2,

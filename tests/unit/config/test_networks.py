@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmtp.config.networks import packed_address, parse_networks
+from fastsmtp.config.networks import network_of, packed_address, parse_networks
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,22 @@ def test_what_is_no_network_is_named(written: object, sentence: str) -> None:
 def test_the_length_of_a_family() -> None:
     assert len(packed_address("127.0.0.1")) == 4
     assert packed_address("::") == bytes(16) == socket.inet_pton(socket.AF_INET6, "::")
+
+
+@pytest.mark.parametrize(
+    ("address", "bits", "network"),
+    [
+        ("192.0.2.77", (24, 64), "192.0.2.0/24"),
+        ("192.0.2.77", (32, 64), "192.0.2.77"),
+        ("192.0.2.77", (20, 64), "192.0.0.0/20"),
+        ("::ffff:192.0.2.77", (24, 64), "192.0.2.0/24"),
+        ("2001:db8:1:2:3::4", (24, 64), "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:3::4", (24, 48), "2001:db8:1::/48"),
+        ("2001:db8::1", (24, 128), "2001:db8::1"),
+        ("fe80::1%eth0", (24, 64), "fe80::/64"),
+        ("", (24, 64), ""),
+        ("mx.example", (24, 64), ""),
+    ],
+)
+def test_the_network_of_an_address(address: str, bits: tuple[int, int], network: str) -> None:
+    assert network_of(address, *bits) == network

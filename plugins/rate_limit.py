@@ -1,0 +1,191 @@
+"""Take no more in a while than agreed: of an address, a network, a sender, a recipient, a user."""
+
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal, TypeAlias
+
+from fastsmtp.plugin import (
+    Address,
+    AddressList,
+    Connection,
+    Networks,
+    NetworkSet,
+    Plugin,
+    RateText,
+    Reply,
+    Services,
+    Transaction,
+    defer,
+    network_of,
+    packed_address,
+    parse_address_entry,
+    then,
+)
+
+__all__ = ["Limit", "Options", "RateLimit"]
+
+_NOBODY: Final = NetworkSet(())
+_OF_CONNECTION = ("address", "network")
+_OF_RECIPIENT = ("recipient", "recipient_domain")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit: `by` says who has a bucket of his own, `what` what takes a token out of it."""
+
+    by: Literal["address", "network", "sender", "sender_domain", "recipient", "recipient_domain", "user"]
+    rate: RateText
+    burst: int | None = None
+    what: Literal["connections", "messages", "recipients"] = "messages"
+    null_sender: bool = False
+
+    def __post_init__(self) -> None:
+        if self.burst is not None:
+            if not 1 <= self.burst <= 10**6:
+                raise ValueError(f"`burst` is 1 to 1000000, not {self.burst}")
+            object.__setattr__(self, "rate", self.rate.with_burst(self.burst))
+        if self.what == "connections" and (self.by not in _OF_CONNECTION or self.null_sender):
+            raise ValueError('connections are counted by "address" or "network": nothing else is known of them')
+        if self.null_sender and self.by.startswith("sender"):
+            raise ValueError("with `null_sender` there is one sender only; count by another name")
+
+    @property
+    def at_rcpt(self) -> bool:
+        """Whether it is counted at RCPT: a message for two recipients is one for each of them."""
+        return self.what == "recipients" or (self.what == "messages" and self.by in _OF_RECIPIENT)
+
+    def __str__(self) -> str:
+        return f"{self.what} by {self.by.replace('_', ' ')}, {self.rate}"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`limits` has to be given."""
+
+    limits: tuple[Limit, ...]
+    exempt: Networks = _NOBODY
+    exempt_users: bool = False
+    exempt_senders: tuple[str, ...] = ()
+    exempt_recipients: tuple[str, ...] = ()
+    v4_bits: int = 24
+    v6_bits: int = 64
+    hang_up: bool = False
+    reason: str = "Too much for now, try again later"
+
+    def __post_init__(self) -> None:
+        if not self.limits:
+            raise ValueError("`limits` has no limit in it")
+        if not (8 <= self.v4_bits <= 32 and 16 <= self.v6_bits <= 128):
+            raise ValueError("`v4_bits` is 8 to 32, `v6_bits` 16 to 128")
+        for entry in (*self.exempt_senders, *self.exempt_recipients):
+            parse_address_entry(entry)  # says what is wrong with it
+
+
+Wanted: TypeAlias = list[tuple[Limit, str]]
+
+
+class RateLimit(Plugin[Options]):
+    """Defers, with `451 4.7.1`, what is more than a rate; each limit is a token bucket for each key.
+
+    * `limits`: tables with `by` ("address", "network", "sender", "sender_domain", "recipient", "recipient_domain" or
+      "user", who has logged in), `rate` ("20/minute"), `burst` (how many at once; as many as the rate says), `what`
+      ("messages", "recipients", or "connections") and `null_sender` (true: only mail from `<>` counts).
+    * `exempt`: networks and addresses of clients to whom nothing applies, nor does it to who is vouched for.
+    * `exempt_users` (false): nor to who has logged in.
+    * `exempt_senders`, `exempt_recipients`: addresses, domains and patterns, likewise.
+    * `v4_bits`, `v6_bits` (24, 64): how large a network is. An IPv6 address counts as its /64.
+    * `hang_up` (false): say `421 4.7.1` instead, and close the connection.
+    * `reason`: what the client hears, followed by the limit.
+
+    What one limit refuses takes no token from any other. Workers of a host share all buckets, several hosts do with
+    `[state] url`. A key that a limit has no value for (nobody logged in, no sender) is not limited by it.
+    """
+
+    async def start(self, services: Services) -> None:
+        self._buckets = services.buckets
+        limits = self.options.limits
+        self._exempt_senders = AddressList(map(parse_address_entry, self.options.exempt_senders))
+        self._exempt_recipients = AddressList(map(parse_address_entry, self.options.exempt_recipients))
+        self._at_connect = tuple(limit for limit in limits if limit.what == "connections")
+        self._at_mail = tuple(limit for limit in limits if limit.what == "messages" and not limit.at_rcpt)
+        self._at_rcpt = tuple(limit for limit in limits if limit.at_rcpt)
+
+    def on_connect(self, connection: Connection) -> Reply | Awaitable[Reply | None] | None:
+        if not self._at_connect or packed_address(connection.remote_address) in self.options.exempt:
+            return None
+        return self._take(connection, list(self._keys(self._at_connect, connection)))
+
+    def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
+        if not self._at_mail or self._is_exempt(txn.connection, sender):
+            return None
+        return self._take(txn, list(self._keys(self._at_mail, txn.connection, sender)))
+
+    def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | Awaitable[Reply | None] | None:
+        if not self._at_rcpt or self._is_exempt(txn.connection, txn.sender):
+            return None
+        if self._exempt_recipients.find(recipient):
+            return None
+        return self._take(txn, list(self._keys(self._at_rcpt, txn.connection, txn.sender, recipient)))
+
+    def _is_exempt(self, connection: Connection, sender: Address) -> bool:
+        options = self.options
+        if connection.is_trusted or (connection.user and options.exempt_users):
+            return True
+        if self._exempt_senders.find(sender):
+            return True
+        return bool(options.exempt) and packed_address(connection.remote_address) in options.exempt
+
+    def _keys(
+        self,
+        limits: tuple[Limit, ...],
+        connection: Connection,
+        sender: Address | None = None,
+        to: Address | None = None,
+    ) -> Iterator[tuple[Limit, str]]:
+        """Who is limited by what; the key has everything in it that makes the bucket another one."""
+        for limit in limits:
+            if limit.null_sender and (sender is None or not sender.is_null):
+                continue
+            match limit.by:
+                case "address":
+                    value = network_of(connection.remote_address, 32, 64)
+                case "network":
+                    value = network_of(connection.remote_address, self.options.v4_bits, self.options.v6_bits)
+                case "user":
+                    value = connection.user
+                case "sender" | "recipient" as by:
+                    value = _full(sender if by == "sender" else to)
+                case "sender_domain" | "recipient_domain" as by:
+                    value = getattr(sender if by == "sender_domain" else to, "domain", "")
+            if value:
+                yield limit, f"{self.name} {limit} {limit.rate.burst} {value}"
+
+    def _take(
+        self, about: Connection | Transaction, wanted: Wanted, first: int = 0
+    ) -> Reply | Awaitable[Reply | None] | None:
+        """A token for each limit from `first` on, as long as there are some."""
+        if first == len(wanted):
+            return None
+        limit, key = wanted[first]
+        return then(self._buckets.take(key, limit.rate), partial(self._go_on, about, wanted, first))
+
+    def _go_on(
+        self, about: Connection | Transaction, wanted: Wanted, index: int, wait_s: float
+    ) -> Reply | Awaitable[Reply | None] | None:
+        return self._refuse(about, wanted, index, wait_s) if wait_s else self._take(about, wanted, index + 1)
+
+    def _refuse(self, about: Connection | Transaction, wanted: Wanted, index: int, wait_s: float) -> Reply:
+        for limit, key in wanted[:index]:
+            self._buckets.give_back(key, limit.rate)
+        limit, key = wanted[index]
+        self.record(about, "fail", f"{limit}: {key.rpartition(' ')[2]}, again in {wait_s:.0f} s")
+        text = f"{self.options.reason}: {limit}"
+        return defer("4.7.1", text, code=421).hang_up() if self.options.hang_up else defer("4.7.1", text, code=451)
+
+
+def _full(address: Address | None) -> str:
+    """Without case; empty for `<>`, which is nobody's address."""
+    if address is None or address.is_null:
+        return ""
+    return f"{address.folded_local}@{address.domain}"
