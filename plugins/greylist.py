@@ -1,5 +1,6 @@
 """Defer the mail of strangers once: who sends in earnest comes again (RFC 6647)."""
 
+import math
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from functools import partial
@@ -157,8 +158,7 @@ class Greylist(Plugin[Options]):
             self._records.put(key, f"passed {self._now():.0f}", self.options.lifetime)
             self._pass(txn, decision, key, "came again", self._now())
             return then(self._records.get(_origin(key)), partial(self._count, _origin(key)))
-        first_s = float(since) if since else self._now()
-        return then(self._records.get(_origin(key)), partial(self._hold, txn, decision, key, first_s))
+        return then(self._records.get(_origin(key)), partial(self._hold, txn, decision, key, since))
 
     def _pass(self, txn: Transaction, decision: _Decision, key: str, why: str, since_s: float) -> Reply | None:
         if self._now() - since_s > _RENEWED_AFTER * self.options.lifetime:
@@ -173,7 +173,7 @@ class Greylist(Plugin[Options]):
         self._records.put(origin, f"{int(passes) + 1} {self._now():.0f}", self.options.lifetime)
         return None
 
-    def _hold(self, txn: Transaction, decision: _Decision, key: str, first_s: float, found: str | None) -> Reply | None:
+    def _hold(self, txn: Transaction, decision: _Decision, key: str, seen: str, found: str | None) -> Reply | None:
         options, origin = self.options, _origin(key)
         passes, _, since = (found or "0 0").partition(" ")
         if 0 < options.auto_allow <= int(passes):
@@ -182,11 +182,12 @@ class Greylist(Plugin[Options]):
             decision.said[key] = None
             self.record(txn, "pass", f"of {passes} who came again: {origin.partition(' ')[2]}")
             return None
-        wait_s = first_s + options.delay - self._now()
-        if wait_s == options.delay:
-            self._records.put(key, f"seen {first_s}", options.window)
-        self.record(txn, "fail", f"first seen {self._now() - first_s:.0f} s ago: {key.partition(' ')[2]}")
-        decision.said[key] = defer("4.7.1", f"{options.reason} in {wait_s:.0f} seconds", code=451)
+        if not seen:
+            self._records.put(key, f"seen {self._now()}", options.window)
+        age_s = self._now() - float(seen) if seen else 0.0
+        self.record(txn, "fail", f"first seen {age_s:.0f} s ago: {key.partition(' ')[2]}")
+        wait_s = math.ceil(options.delay - age_s)
+        decision.said[key] = defer("4.7.1", f"{options.reason} in {wait_s} seconds", code=451)
         return decision.said[key]
 
 

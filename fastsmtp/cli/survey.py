@@ -179,6 +179,8 @@ async def _state(settings: StateSettings) -> Finding:
         return Finding("state", "ok", await look_at(settings))
     except StateError as error:
         return Finding("state", "error", f"{error}; change [state] url")
+    except ConfigurationError as error:
+        return Finding("state", "error", str(error))
 
 
 def _folder(subject: str, folder: Path, key: str) -> Finding:

@@ -40,6 +40,7 @@ async def _families() -> list[Family]:
     settings = Settings.model_validate(
         {
             "hostname": "mx.example.org",
+            "state": {"url": "postgresql://mx@db.example.org/mail"},
             "auth": {"enabled": True, "mechanisms": MECHANISMS},
             "plugin": [{"use": "block_sender", "options": {"domains": ["spam.example"]}}],
         }

@@ -43,7 +43,7 @@ from fastsmtp.server.tls.handshake import TlsStats
 from fastsmtp.server.tls.offer import Credentials, TlsOffer
 from fastsmtp.server.watch import LoadWatch
 from fastsmtp.smtp.load import Load
-from fastsmtp.state.backend import stored_records
+from fastsmtp.state.backend import state
 from fastsmtp.state.host import HostBuckets
 from fastsmtp.stats import Stats
 
@@ -92,8 +92,8 @@ class Server:
         log.count_losses(self.stats)
         self._clock = SystemClock()
         self._plugins: list[LoadedPlugin] = load_plugins(settings.plugin, settings.plugin_path)
-        self._buckets = HostBuckets(buckets, self._clock, self.stats)
-        self._records = stored_records(settings.state, self._clock, self.stats)
+        here = HostBuckets(buckets, self._clock, self.stats)
+        self._state = state(settings.state, here, self._clock, self.stats)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
         self._resolver = CachedResolver(settings.dns, self._clock, self.stats)
@@ -135,6 +135,8 @@ class Server:
             if self._passwords is not None:
                 await check_logins(self._directory)
             await self._store.open(self._seat, sweeps=sweeps)
+            if self._plugins:
+                await self._state.open()
             await self._start_plugins()
             self._deadlines.start()
             if self._shared.records is not None:
@@ -218,7 +220,7 @@ class Server:
         await self._resolver.close()
         if self._passwords is not None:
             self._passwords.close()
-        await self._records.close()
+        await self._state.close()
         await self._store.close()
         await self._directory.close()
         if self._shared.records is not None:
@@ -275,8 +277,8 @@ class Server:
             directory=self._directory,
             clock=self._clock,
             hostname=self._settings.hostname,
-            buckets=self._buckets,
-            records=self._records,
+            buckets=self._state.buckets,
+            records=self._state.records,
             resolver=self._resolver,
         )
         for loaded in self._plugins:

@@ -40,6 +40,18 @@ def test_a_stranger_comes_again_and_is_known_from_then_on() -> None:
         assert send(client) == 250
 
 
+@pytest.mark.parametrize("now", [1_764_030_000.1, 1_764_030_000.3, 1_764_030_123.456_789])
+def test_time_is_not_whole(now: float) -> None:
+    with greylist(delay=1) as mx:
+        mx.clock.now = now
+        client = mx.connect()
+        assert send(client) == 451
+        mx.clock.advance(0.7)
+        assert "in 1 seconds" in client.send("a@example.org", "ann@example.test", b"x\n\ny\n").lines[0]
+        mx.clock.advance(0.7)
+        assert send(client) == 250
+
+
 def test_the_record_says_why() -> None:
     with greylist() as mx:
         client = mx.connect("192.0.2.1")

@@ -62,7 +62,7 @@ def test_what_has_ended_goes_and_what_is_too_much(tmp_path: Path) -> None:
             assert connection.execute("SELECT key FROM state_score").fetchall() == [("here",)]
         connection.close()
         assert count == 1000
-        assert first == pytest.approx(now + 600)
+        assert first == pytest.approx(now + 600, abs=1)
 
     play(lambda: SqliteStore(tmp_path / "state.db", 1000), scenario)
 
