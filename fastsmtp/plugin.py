@@ -13,6 +13,7 @@ from fastsmtp.config.networks import Networks, NetworkSet, network_of, packed_ad
 from fastsmtp.config.places import OptionalSitePath, SitePath
 from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
+from fastsmtp.dns_lists import DnsList, DnsLists, Inquiry, listed_name
 from fastsmtp.errors import DnsError, PluginLoadError, StateError
 from fastsmtp.later import then
 from fastsmtp.lists.addresses import AddressEntry, AddressList, parse_address_entry
@@ -42,10 +43,13 @@ __all__ = [
     "Connection",
     "Credentials",
     "DnsError",
+    "DnsList",
+    "DnsLists",
     "DomainMap",
     "Duration",
     "Header",
     "Hello",
+    "Inquiry",
     "Message",
     "MessageOpinion",
     "Naughty",
@@ -77,6 +81,7 @@ __all__ = [
     "at_once",
     "canonical_domain",
     "defer",
+    "listed_name",
     "naughty",
     "network_of",
     "packed_address",
