@@ -169,10 +169,12 @@ class Plugin(Generic[OptionsT]):
     One instance serves all connections of a worker: what belongs to one connection or transaction goes into its notes.
 
     `spares_exempt`: it is not asked about connections that are exempt, since somebody vouches for them or has logged
-    in. What looks for junk of strangers says so; what it is told it still is.
+    in. What looks for junk of strangers says so; what it is told it still is. `asks_dns`: without the DNS it knows
+    nothing, so that `fastsmtp check` tries it.
     """
 
     spares_exempt: ClassVar[bool] = False
+    asks_dns: ClassVar[bool] = False
 
     def __init__(self, options: OptionsT, name: str) -> None:
         self.options = options

@@ -72,6 +72,7 @@ class Dnsbl(Plugin[Options]):
     """
 
     spares_exempt = True
+    asks_dns = True
 
     async def start(self, services: Services) -> None:
         self._resolver = services.resolver

@@ -89,6 +89,7 @@ class Helo(Plugin[Options]):
     """
 
     spares_exempt = True
+    asks_dns = True
 
     async def start(self, services: Services) -> None:
         self._resolver = services.resolver

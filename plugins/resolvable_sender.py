@@ -58,6 +58,7 @@ class ResolvableSender(Plugin[Options]):
     """
 
     spares_exempt = True
+    asks_dns = True
 
     async def start(self, services: Services) -> None:
         self._resolver = services.resolver

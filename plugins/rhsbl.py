@@ -62,6 +62,7 @@ class Rhsbl(Plugin[Options]):
     """
 
     spares_exempt = True
+    asks_dns = True
 
     async def start(self, services: Services) -> None:
         self._resolver = services.resolver

@@ -79,6 +79,7 @@ class Spf(Plugin[Options]):
     """
 
     spares_exempt = True
+    asks_dns = True
 
     async def start(self, services: Services) -> None:
         self._resolver = services.resolver

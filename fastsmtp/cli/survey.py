@@ -15,11 +15,13 @@ from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings, StateSettings
 from fastsmtp.config.process import ProcessSettings
 from fastsmtp.directory.backend import check_logins, database
-from fastsmtp.errors import ConfigurationError, DirectoryError, StartError, StateError
+from fastsmtp.dns.resolver import CachedResolver
+from fastsmtp.errors import ConfigurationError, DirectoryError, DnsError, StartError, StateError
 from fastsmtp.log import socket_of
 from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.plugin import Stage
 from fastsmtp.ports import Directory, Found
+from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.processes.privileges import identity
 from fastsmtp.server.sockets import unix_faults
 from fastsmtp.smtp.address import Address
@@ -50,6 +52,8 @@ def survey(path: Path) -> list[Finding]:
         findings.append(Finding("configuration", "ok", str(path)))
     if "plugin_path" not in faulty:
         findings += _plugins(path, settings)
+        if "dns" not in faulty:
+            findings += _dns(settings)
     if "tls" not in faulty and settings.tls.is_on:
         findings += _certificates(path, settings)
     if not {"listen", "listener"} & faulty:
@@ -88,6 +92,33 @@ def _plugins(path: Path, settings: Settings) -> list[Finding]:
         *(Finding("plugins", "warning", f"{name} {hint}") for name in idle),
         *(Finding("plugins", "warning", f"{name} has on_auth, but nobody is offered AUTH: [auth]") for name in deaf),
     ]
+
+
+def _dns(settings: Settings) -> list[Finding]:
+    """Whether somebody answers, where a plugin asks."""
+    try:
+        loaded = load_plugins(settings.plugin, settings.plugin_path)
+    except ConfigurationError:
+        return []  # which is said already
+    asking = [plugin.name for plugin in loaded if plugin.plugin.asks_dns]
+    if not asking:
+        return []
+    servers = ", ".join(map(str, settings.dns.servers)) or "as the system has them"
+    try:
+        asyncio.run(_ask_dns(settings))
+    except DnsError as error:
+        sentence = f"{servers}: {error}; {', '.join(asking)} will find out nothing; see [dns] servers"
+        return [Finding("dns", "warning", sentence)]
+    return [Finding("dns", "ok", servers)]
+
+
+async def _ask_dns(settings: Settings) -> None:
+    """Ask for our own name; that it does not exist is an answer, too. Raises DnsError."""
+    resolver = CachedResolver(settings.dns, SystemClock(), Stats())
+    try:
+        await resolver.addresses(settings.hostname, version=4)
+    finally:
+        await resolver.close()
 
 
 def _certificates(path: Path, settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The DNS is down, slow or lies: with every plugin that asks it, a real server takes good mail, and nothing stays open."""
+"""The DNS is down, slow or lies: with every plugin that asks it, a real server takes good mail; nothing stays open."""
 
 import smtplib
 from collections.abc import Callable, Iterator

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from certificates import certificate, write
+from zone import ZoneServer
 
 from fastsmtp.cli.site import create_site
 from fastsmtp.cli.survey import survey
@@ -185,3 +186,20 @@ def test_records_that_cannot_be_kept_are_no_reason_not_to_start(tmp_path: Path) 
     [finding] = [finding for finding in survey(configuration) if finding.subject == "records"]
     assert finding.level == "warning"
     assert "nowhere is not there" in finding.sentence
+
+
+def test_the_dns_is_tried_where_a_plugin_asks_it(tmp_path: Path) -> None:
+    with ZoneServer("example.org TXT hello") as dns:
+        values = {"hostname": "mx.example.org", "dns.servers": [dns.address], "dns.timeout": "300ms"}
+        configuration = create_site(tmp_path, values, domain="example.org", users=["postmaster"])
+
+        def said() -> list[tuple[str, str]]:
+            return [(one.level, one.sentence) for one in survey(configuration) if one.subject == "dns"]
+
+        configuration.write_text(configuration.read_text() + '[[plugin]]\nuse = "fcrdns"\nname = "names"\n')
+        assert said() == [("ok", dns.address)]
+        dns.drop()
+        [(level, sentence)] = said()
+        assert level == "warning"
+        assert sentence.startswith(f"{dns.address}: timeout; ")
+        assert sentence.endswith("will find out nothing; see [dns] servers")
