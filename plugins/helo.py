@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias
 
 from fastsmtp.plugin import (
     Connection,
@@ -14,6 +14,7 @@ from fastsmtp.plugin import (
     Plugin,
     Reply,
     Services,
+    at_once,
     canonical_domain,
     defer,
     naughty,
@@ -30,8 +31,6 @@ Test: TypeAlias = Literal[
     "bad_characters", "not_fqdn", "no_such_host", "no_reverse",
     "literal", "no_match",
 ]  # fmt: skip
-
-T = TypeVar("T")
 
 LEVELS: Final[dict[str, tuple[Test, ...]]] = {
     "lenient": ("own_name", "localhost", "own_address", "plain_ip", "forged_literal"),
@@ -100,6 +99,7 @@ class Helo(Plugin[Options]):
             if level == self.options.policy:
                 break
         self._tests = [test for test in tests if test not in self.options.skip]
+        self._asking = _ASK.intersection(self._tests)
 
     def on_hello(
         self, connection: Connection, hello: Hello
@@ -109,31 +109,22 @@ class Helo(Plugin[Options]):
             return None  # it comes by a Unix socket
         client, name = ip_address(packed), hello.name.lower()
         failed = self._look(connection, client, name)
-        asking = [test for test in self._tests if test in _ASK]
-        if failed is not None or not asking:
+        if failed is not None or not self._asking:
             return self._conclude(connection, hello, failed)
-        try:
-            # A literal has no addresses to be looked up; without one of the tests there is nothing to ask either.
-            wants_name = not name.startswith("[") and asking != ["no_reverse"]
-            forward: Lookup[Address] = self._resolver.addresses(name, connection) if wants_name else DnsAnswer()
-            wants_reverse = asking != ["no_such_host"]
-            reverse: Lookup[str] = self._resolver.reverse(str(client), connection) if wants_reverse else DnsAnswer()
-        except DnsError as error:
-            self.record(connection, "error", str(error))
-            return None
-        if isinstance(forward, DnsAnswer) and isinstance(reverse, DnsAnswer):
-            return self._conclude(connection, hello, self._compare(client, name, forward.records, reverse.records))
-        return self._compare_later(connection, hello, client, forward, reverse)
+        return at_once(self._ask(connection, hello, client, name))
 
-    async def _compare_later(
-        self, connection: Connection, hello: Hello, client: Address, forward: Lookup[Address], reverse: Lookup[str]
-    ) -> Reply | Naughty | None:
+    async def _ask(self, connection: Connection, hello: Hello, client: Address, name: str) -> Reply | Naughty | None:
+        # A literal has no addresses to be looked up; without one of the tests there is nothing to ask either.
+        wants_name = not name.startswith("[") and self._asking != {"no_reverse"}
+        wants_reverse = self._asking != {"no_such_host"}
         try:
-            addresses, names = (await _records(forward)), (await _records(reverse))
+            forward: Lookup[Address] = self._resolver.addresses(name, connection) if wants_name else DnsAnswer()
+            reverse: Lookup[str] = self._resolver.reverse(str(client), connection) if wants_reverse else DnsAnswer()
+            addresses, names = (await forward).records, (await reverse).records
         except DnsError as error:
             self.record(connection, "error", str(error))
             return None
-        return self._conclude(connection, hello, self._compare(client, hello.name.lower(), addresses, names))
+        return self._conclude(connection, hello, self._compare(client, name, addresses, names))
 
     def _look(self, connection: Connection, client: Address, name: str) -> Test | None:
         """The first test that fails without any question."""
@@ -177,10 +168,6 @@ class Helo(Plugin[Options]):
                 return reject("5.7.1", _SAID[failed])
             case _:
                 return defer("4.7.1", _SAID[failed])
-
-
-async def _records(lookup: Lookup[T]) -> tuple[T, ...]:
-    return (lookup if isinstance(lookup, DnsAnswer) else await lookup).records
 
 
 def _address(name: str) -> Address | None:

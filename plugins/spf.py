@@ -1,7 +1,7 @@
 """Check whether the client may send mail in the name of the sender's domain (SPF, RFC 7208)."""
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias
@@ -14,6 +14,7 @@ from fastsmtp.plugin import (
     Reply,
     Services,
     Transaction,
+    at_once,
     canonical_domain,
     defer,
     packed_address,
@@ -88,48 +89,28 @@ class Spf(Plugin[Options]):
 
     def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
         packed = packed_address(txn.connection.remote_address)
-        return self._judge(txn, self._identities(txn.connection.hello_name, sender, packed)) if packed else None
+        return at_once(self._judge(txn, sender, packed)) if packed else None
 
-    def _identities(self, helo: str, sender: Address, packed: bytes) -> list[tuple[Scope, str, Identity]]:
-        """What is to be checked, the first one last, with how it is called in the message."""
+    def _identities(self, helo: str, sender: Address, packed: bytes) -> Iterator[tuple[Scope, str, Identity]]:
+        """What is to be checked, and how it is called in the message."""
         client, receiver, time = ip_address(packed), self._hostname, int(self._clock.time())
-        identities: list[tuple[Scope, str, Identity]] = []
-        if not sender.is_null and not sender.domain.startswith("["):
-            identity = Identity(client, sender.local, sender.domain, helo, receiver, time)
-            identities.append(("mailfrom", str(sender), identity))
         if sender.is_null or self.options.helo == "always":
             try:
                 domain = canonical_domain(helo)
-            except ValueError:  # an address literal: it has no policy (RFC 7208 section 2.3)
-                return identities
-            identities.append(("helo", helo, Identity(client, "postmaster", domain, helo, receiver, time)))
-        return identities
+            except ValueError:
+                pass  # an address literal: it has no policy (RFC 7208 section 2.3)
+            else:
+                yield "helo", helo, Identity(client, "postmaster", domain, helo, receiver, time)
+        if not sender.is_null and not sender.domain.startswith("["):
+            yield "mailfrom", str(sender), Identity(client, sender.local, sender.domain, helo, receiver, time)
 
-    def _judge(
-        self, txn: Transaction, identities: list[tuple[Scope, str, Identity]]
-    ) -> Reply | Awaitable[Reply | None] | None:
-        while identities:
-            scope, what, identity = identities.pop()
-            finding = find(identity, self._resolver, txn)
-            if not isinstance(finding, Finding):
-                return self._judge_later(txn, identities, (scope, what, identity), finding)
+    async def _judge(self, txn: Transaction, sender: Address, packed: bytes) -> Reply | None:
+        for scope, what, identity in self._identities(txn.connection.hello_name, sender, packed):
+            finding = await find(identity, self._resolver, txn)
             reply = self._act(txn, scope, what, identity, finding)
             if reply is not None:
                 return reply
         return None
-
-    async def _judge_later(
-        self,
-        txn: Transaction,
-        identities: list[tuple[Scope, str, Identity]],
-        first: tuple[Scope, str, Identity],
-        pending: Awaitable[Finding],
-    ) -> Reply | None:
-        reply = self._act(txn, *first, await pending)
-        if reply is not None:
-            return reply
-        rest = self._judge(txn, identities)
-        return rest if rest is None or isinstance(rest, Reply) else await rest
 
     def _act(self, txn: Transaction, scope: Scope, what: str, identity: Identity, finding: Finding) -> Reply | None:
         """Put a finding on record, and do as the options say."""

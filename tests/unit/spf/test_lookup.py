@@ -3,6 +3,7 @@
 import asyncio
 from ipaddress import ip_address
 
+from fastsmtp.plugin import at_once
 from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.spf.check import Finding, Identity
 from fastsmtp.spf.lookup import find
@@ -29,7 +30,7 @@ ASKED = [
 
 def test_what_is_remembered_is_answered_at_once() -> None:
     resolver = MemoryResolver(ZONE)
-    assert find(IDENTITY, resolver, TRANSACTION) == Finding(
+    assert at_once(find(IDENTITY, resolver, TRANSACTION)) == Finding(
         "pass", "exists:%{i}.e.example of example.org", domain="example.org"
     )
     assert resolver.asked == ASKED
@@ -37,7 +38,7 @@ def test_what_is_remembered_is_answered_at_once() -> None:
 
 def test_only_what_is_not_remembered_is_waited_for() -> None:
     async def check(resolver: MemoryResolver) -> str:
-        found = find(IDENTITY, resolver, TRANSACTION)
+        found = at_once(find(IDENTITY, resolver, TRANSACTION))
         assert not isinstance(found, Finding)
         return (await found).result
 
@@ -49,7 +50,7 @@ def test_only_what_is_not_remembered_is_waited_for() -> None:
 
 def test_trouble_now_and_later_is_a_result() -> None:
     async def check(resolver: MemoryResolver) -> Finding:
-        found = find(IDENTITY, resolver, TRANSACTION)
+        found = at_once(find(IDENTITY, resolver, TRANSACTION))
         return found if isinstance(found, Finding) else await found
 
     for is_remembered in (True, False):
