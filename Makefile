@@ -5,7 +5,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
 
-.PHONY: run test test-long test-attacks check format docs clean help
+.PHONY: run test test-long test-attacks traffic check format docs clean help
 .PHONY: bench bench-full bench-tls bench-chunking bench-durability bench-micro bench-peers
 
 help:  ## Show this list
@@ -23,6 +23,9 @@ test-long: $(BUILT)  ## Kills, power cuts and reloads by the hundred: minutes
 
 test-attacks: $(BUILT)  ## Attacks in full, with good mail beside them: the figures of docs/attacks.md
 	ATTACKS=full $(RUN) -m pytest -s tests/integration/test_attacks.py
+
+traffic: $(BUILT)  ## Good mail and every kind of junk against the plugins of `init`: the table of docs/attacks.md
+	TRAFFIC_ROUNDS=20 $(RUN) -m pytest -s tests/integration/test_mixed_traffic.py
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(patsubst tests/fuzz/targets/%.py,%,$(wildcard tests/fuzz/targets/*.py))

@@ -12,19 +12,6 @@ from bench.peers.peer import LOOPBACK, Launch, Peer, Site, free_port
 
 __all__ = ["Fastsmtp", "FastsmtpBdat", "FastsmtpBySource", "FastsmtpPlugins", "FastsmtpTls"]
 
-_FOUR_PLUGINS: Final = """\
-[[plugin]]
-use = "block_sender"
-options = { domains = ["spam.example"] }
-[[plugin]]
-use = "block_recipient"
-options = { local_parts = ["nobody"] }
-[[plugin]]
-use = "headers"
-[[plugin]]
-use = "loop"
-"""
-
 _PROMISES: Final = {
     "none": "in Maildir, not synced",
     "journal": "in Maildir and on disk: a journal, one fdatasync a batch",
@@ -90,16 +77,15 @@ class FastsmtpPlugins(Fastsmtp):
 
     def prepare(self, site: Site) -> Launch:
         from fastsmtp.config.model import Settings
+        from fastsmtp.config.starter import starter_plugins, write_lists
         from fastsmtp.config.template import render
 
         port, metrics, zone = free_port(), f"{LOOPBACK}:{free_port()}", free_port()
         settings = {**self._settings(site, port), "metrics.listen": metrics}
         if "dns" in Settings.model_fields:
             settings["dns.servers"] = [f"{LOOPBACK}:{zone}"]
-        text = render(settings)
-        if "\n[[plugin]]" not in text:
-            text += _FOUR_PLUGINS
-        (site.folder / "fastsmtp.toml").write_text(text)
+        write_lists(site.folder / "lists")
+        (site.folder / "fastsmtp.toml").write_text(render(settings, starter_plugins()))
         beside = [sys.executable, str(Path(__file__).with_name("zone.py")), str(zone)]
         return replace(self._launch(site, port), metrics=metrics, beside=beside)
 

@@ -18,7 +18,7 @@ RECORDS: Final = {
     ("load.example.", "A"): "127.0.0.1",
     ("load.example.", "MX"): "10 mx.load.example.",
     ("load.example.", "TXT"): '"v=spf1 ip4:127.0.0.0/8 -all"',
-    ("mx.load.example.", "A"): "127.0.0.1",
+    ("mx.load.example.", "A"): "198.51.100.25",  # nobody answers a sender on a loopback
     ("1.0.0.127.in-addr.arpa.", "PTR"): "load.example.",
 }
 _NAMES: Final = {name for name, _ in RECORDS}

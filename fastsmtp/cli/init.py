@@ -40,7 +40,7 @@ def init(folder: Path, domain: str | None, hostname: str | None) -> None:
 
 
 def _say_what_next(configuration: Path, domain: str | None) -> None:
-    from fastsmtp.cli.site import DATABASE_NAME, MAIL_NAME
+    from fastsmtp.cli.site import DATABASE_NAME, LISTS_NAME, MAIL_NAME
 
     option = f"-c {shlex.quote(str(configuration))}"
     steps = [
@@ -52,7 +52,7 @@ def _say_what_next(configuration: Path, domain: str | None) -> None:
         steps.insert(0, ("a domain", f"fastsmtp domain add example.org {option}"))
     out = console()
     out.print("Made", style="bold green", end=" ")
-    out.print(f"{configuration.parent}: {configuration.name}, {DATABASE_NAME}, {MAIL_NAME}/")
+    out.print(f"{configuration.parent}: {configuration.name}, {DATABASE_NAME}, {LISTS_NAME}/, {MAIL_NAME}/")
     if domain is not None:
         out.print(f"     postmaster@{domain} has a mailbox")
     out.print("\nNext", style="bold cyan")

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Final
 
 from fastsmtp.config.load import FILE_NAME
+from fastsmtp.config.starter import starter_plugins, write_lists
 from fastsmtp.config.template import render
 from fastsmtp.config.tls import CertificateFiles
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.errors import ConfigurationError, FastsmtpError, StartError
 from fastsmtp.server.tls.selfsigned import make_self_signed
 
-__all__ = ["DATABASE_NAME", "DEMO_DOMAIN", "DEMO_FOLDER", "MAIL_NAME", "create_site", "demo_site"]
+__all__ = ["DATABASE_NAME", "DEMO_DOMAIN", "DEMO_FOLDER", "LISTS_NAME", "MAIL_NAME", "create_site", "demo_site"]
 
 DATABASE_NAME: Final = "directory.db"
 MAIL_NAME: Final = "mail"
+LISTS_NAME: Final = "lists"
 _CERTIFICATE_NAME: Final = "tls.pem"
 _KEY_NAME: Final = "tls.key"
 
@@ -23,12 +25,19 @@ DEMO_DOMAIN: Final = "example.test"
 _DEMO_USERS: Final = ("postmaster", "alice", "bob", "carol")
 
 
-def create_site(folder: Path, values: Mapping[str, object], *, domain: str | None, users: Sequence[str]) -> Path:
+def create_site(
+    folder: Path,
+    values: Mapping[str, object],
+    *,
+    domain: str | None,
+    users: Sequence[str],
+    dns_in_shadow: bool = False,
+) -> Path:
     """Write the site and return its configuration file; `values` as for `template.render`.
 
-    `domain` is canonical; `users` are its local parts. The configuration is written last: where it is, the site is
-    complete. Raises ConfigurationError when a file is there already (nothing is touched then), StartError when the
-    folder cannot be written.
+    `domain` is canonical; `users` are its local parts. With `dns_in_shadow` plugins that ask the DNS refuse nobody.
+    The configuration is written last: where it is, the site is complete. Raises ConfigurationError when a file is there
+    already (nothing is touched then), StartError when the folder cannot be written.
     """
     configuration, database = folder / FILE_NAME, folder / DATABASE_NAME
     existing = [path for path in (configuration, database) if path.exists()]
@@ -37,10 +46,11 @@ def create_site(folder: Path, values: Mapping[str, object], *, domain: str | Non
     if domain is not None and "postmaster" in users:
         # Who writes to <postmaster>, without a domain, shall reach somebody (RFC 5321 section 4.5.1).
         values = {"directory.postmaster": f"postmaster@{domain}", **values}
-    text = render(values)
+    text = render(values, starter_plugins(dns_in_shadow=dns_in_shadow))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MAIL_NAME).mkdir(mode=0o700, exist_ok=True)
+        write_lists(folder / LISTS_NAME)
         _fill(database, domain, users)
         with configuration.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -63,7 +73,7 @@ def demo_site(folder: Path) -> Path:
     except OSError as error:
         raise StartError(f"cannot write {error.filename or folder}: {error.strerror}") from error
     values["tls.certificates"] = [{"certificate": _CERTIFICATE_NAME, "key": _KEY_NAME}]
-    return create_site(folder, values, domain=DEMO_DOMAIN, users=_DEMO_USERS)
+    return create_site(folder, values, domain=DEMO_DOMAIN, users=_DEMO_USERS, dns_in_shadow=True)
 
 
 def _fill(database: Path, domain: str | None, users: Sequence[str]) -> None:

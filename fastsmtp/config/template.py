@@ -30,21 +30,24 @@ _HEAD: Final = """\
 """
 
 
-def render(values: Mapping[str, object]) -> str:
+def render(values: Mapping[str, object], plugins: str = "") -> str:
     """The whole file with comments; `values` replaces defaults, by key path: `{"maildir.root": "/srv/mail"}`.
 
-    Raises KeyError for a path that is no key.
+    `plugins` is TOML for the end of the file, in place of an example as a comment. Raises KeyError for a path that is
+    no key.
     """
     toml = _overrides(values)
     blocks = [_HEAD]
     for table in outline():
+        if plugins and table.name == "plugin":
+            continue
         if table.repeats:
             example = EXAMPLES[table.name].splitlines()
             blocks.append(_comment(table.description) + "".join(f"# {line}\n" for line in example))
             continue
         keys = "\n".join(_comment(_meaning(key)) + _line(table, key, toml) for key in table.keys)
         blocks.append(f"{_comment(table.description)}{table.heading}\n{keys}" if table.name else keys)
-    return "\n".join(blocks)
+    return "\n".join([*blocks, *filter(None, [plugins])])
 
 
 def render_bare(values: Mapping[str, object]) -> str:

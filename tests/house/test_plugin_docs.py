@@ -1,7 +1,9 @@
 """docs/plugins/ has every hook, every plugin that ships with every option, and code that works."""
 
 import dataclasses
+import os
 import re
+import subprocess
 import sys
 from collections import Counter
 from importlib.metadata import entry_points
@@ -83,17 +85,62 @@ def test_every_option_has_its_row_and_its_default(name: str) -> None:
             assert rows[option.name] == f'`"{option.default}"`', option.name
 
 
-def test_the_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tutorial = (FOLDER / "tutorial.md").read_text()
-    plugin, test = re.findall(r"^```python\n(.*?)^```", tutorial, re.MULTILINE | re.DOTALL)[:2]
-    (tmp_path / "office_hours.py").write_text(plugin)
-    monkeypatch.syspath_prepend(tmp_path)
-    names: dict[str, Any] = {}
-    try:
-        exec(compile(test, "docs/plugins/tutorial.md", "exec"), names)  # noqa: S102 - it is our own page
-        names["test_nobody_is_there_at_night"]()
-    finally:
-        sys.modules.pop("office_hours", None)
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """Every block of code: its language, the file that the text before it names at its end, and what stands in it."""
+    parts = re.split(r"^```(\w*)\n", page, flags=re.MULTILINE)  # text, language, content, "", text, language, ...
+    return [
+        (language, (re.findall(r"`([\w/.]+)`:\s*\Z", before) or [""])[0], content)
+        for before, language, content in zip(parts[::4], parts[1::4], parts[2::4], strict=False)
+    ]
+
+
+def commands(console: str) -> list[tuple[str, list[str]]]:
+    """The commands of a console, each with the lines that have to be in its output, in this order."""
+    listed: list[tuple[str, list[str]]] = []
+    for line in console.splitlines():
+        if line.startswith("$ "):
+            listed.append((line[2:], []))
+        else:
+            listed[-1][1].append(line)
+    return listed
+
+
+def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
+    bin_folder, installed = Path(sys.executable).parent, tmp_path / "installed"
+    environment = {
+        **os.environ,
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "COLUMNS": "200",
+        # As in a virtual environment of one's own, without the network.
+        "PIP_TARGET": str(installed),
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_NO_INDEX": "1",
+        "PYTHONPATH": str(installed),
+    }
+    folder = tmp_path
+    ran = 0
+    for language, file, content in blocks((FOLDER / "tutorial.md").read_text()):
+        if file:
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_text(content)
+        elif language == "toml":
+            with (folder / "fastsmtp.toml").open("a") as configuration:
+                configuration.write(f"\n{content}")
+        for command, expected in commands(content) if language == "console" else ():
+            ran += 1
+            if command.startswith("cd "):
+                folder /= command[3:]
+                continue
+            shell = ["sh", "-c", command]
+            done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            output = done.stdout + done.stderr
+            assert done.returncode == 0, f"{command}\n{output}"
+            position = 0
+            for line in expected:
+                assert line in output[position:], f"{command}: {line!r} is not in\n{output}"
+                position = output.index(line, position) + len(line)
+    assert ran >= 10
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:

@@ -1,7 +1,10 @@
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import Result
+
+from fastsmtp.config.starter import starter_plugins
 
 Command = Callable[..., Result]
 
@@ -12,10 +15,11 @@ def test_a_new_site_is_in_order(fastsmtp: Command, site: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         f"configuration  ok  {site}",
-        "plugins        ok  none",
+        f"plugins        ok  {', '.join(plugin['use'] for plugin in tomllib.loads(starter_plugins())['plugin'])}",
         f"directory      ok  sqlite:{site.parent / 'directory.db'}, active domains: 1",
         f"mail root      ok  {site.parent / 'mail'}",
         f"journal        ok  {site.parent / 'journal'} will be made",
+        f"state          ok  sqlite:{site.parent / 'state.db'} will be made",
         f"records        ok  {site.parent / 'records.db'}",
     ]
 

@@ -1,4 +1,5 @@
 import stat
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from click.testing import Result
 
 from fastsmtp.config.load import load
 from fastsmtp.config.model import Settings
+from fastsmtp.config.starter import LISTS, starter_plugins
 from fastsmtp.directory.admin import SqliteAdmin
 
 Command = Callable[..., Result]
@@ -17,8 +19,13 @@ def test_a_site_is_complete_and_valid(fastsmtp: Command, tmp_path: Path) -> None
 
     assert result.exit_code == 0
     settings = load(folder / "fastsmtp.toml")
-    expected = {"hostname": "mx.example.org", "directory": {"postmaster": "postmaster@example.org"}}
+    expected = {
+        "hostname": "mx.example.org",
+        "directory": {"postmaster": "postmaster@example.org"},
+        **tomllib.loads(starter_plugins()),
+    }
     assert settings == Settings.model_validate(expected, context={"base": folder})
+    assert all((folder / "lists" / name).exists() for name in LISTS)
     assert stat.S_IMODE((folder / "mail").stat().st_mode) == 0o700
     with SqliteAdmin(folder / "directory.db") as admin:
         assert [row.address for row in admin.list_users()] == ["postmaster@example.org"]
