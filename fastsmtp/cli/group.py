@@ -11,6 +11,7 @@ from fastsmtp.cli.check import check
 from fastsmtp.cli.db import db
 from fastsmtp.cli.domain import domain
 from fastsmtp.cli.exits import translated_errors
+from fastsmtp.cli.explain import explain
 from fastsmtp.cli.init import init
 from fastsmtp.cli.plugins import plugins
 from fastsmtp.cli.quota import quota
@@ -22,7 +23,7 @@ __all__ = ["main"]
 _SECTIONS: Final[Mapping[str, tuple[click.Command, ...]]] = {
     "Run": (init, serve),
     "Who exists": (domain, user, alias, quota, db),
-    "Look": (check, plugins),
+    "Look": (check, plugins, explain),
 }
 _EXIT_CODES: Final = "Exit codes: 0 fine, 1 configuration, 2 usage, 3 could not start."
 

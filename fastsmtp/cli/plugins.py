@@ -4,14 +4,15 @@ from pathlib import Path
 
 import click
 
-from fastsmtp.cli.terminal import config_option, print_table
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table
 
 __all__ = ["plugins"]
 
 
 @click.command(short_help="Show what runs at each stage, in order.")
+@json_option
 @config_option
-def plugins(config: Path | None) -> None:
+def plugins(config: Path | None, *, as_json: bool) -> None:
     """Show the plugins stage by stage, in the order in which they are asked, and where not all listeners have them."""
     from fastsmtp.config.listeners import users_of
     from fastsmtp.config.load import find_file, load
@@ -32,5 +33,23 @@ def plugins(config: Path | None) -> None:
                 names = users[plugin.name]
                 row.append("every listener" if names is None else ", ".join(names) or "no listener")
             rows.append(row)
+    if as_json:
+        print_json(
+            [
+                {
+                    "stage": stage.label,
+                    "order": order,
+                    "plugin": plugin.name,
+                    "use": plugin.use,
+                    "mode": plugin.mode,
+                    "timeout_s": plugin.timeout_s,
+                    "on_fault": plugin.on_fault,
+                    "listeners": users[plugin.name],
+                }
+                for stage in Stage
+                for order, plugin in enumerate((one for one in loaded if stage in one.stages), start=1)
+            ]
+        )
+        return
     columns = ("stage", "plugin", "mode", "timeout", "on fault", *(["where"] if differ else []))
     print_table(columns, rows, empty=f"No plugins in {path}.")

@@ -3,6 +3,7 @@
 Raises RecordsError when the file cannot be read.
 """
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -113,6 +114,12 @@ class RecordReader:
             if word and _is_plain(word):  # which JSON leaves as it is: most batches need not be taken apart
                 conditions.append("instr(lower(records), ?) > 0")
                 values.append(word.lower())
+        if query.outcome is not None:
+            conditions.append("instr(records, ?) > 0")
+            values.append(f'"outcome":"{query.outcome}"')
+        if query.network is not None and query.network.prefixlen == query.network.max_prefixlen:
+            conditions.append("instr(records, ?) > 0")
+            values.append(str(query.network.network_address))
         statement = f"SELECT records FROM batch WHERE {' AND '.join(conditions)} ORDER BY number DESC"  # noqa: S608 - ours
         return (record for record in self._read(statement, tuple(values), backwards=True) if query.fits(record))
 
@@ -135,12 +142,17 @@ class RecordReader:
             raise RecordsError(f"cannot read {self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        """A file that no server has open may lie where this user may not write, as WAL wants it; then it is at rest."""
-        at_rest = "" if Path(f"{self._path}-wal").exists() else "&immutable=1"
+        """As a guest who tidies up, where this user may write; else without leave to; else as what lies at rest."""
+        modes = ["mode=ro"]
+        if os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK):
+            modes.insert(0, "mode=rw")
+        if not Path(f"{self._path}-wal").exists():
+            modes.append("mode=ro&immutable=1")  # no server has it open, and SQLite cannot make its other files
         trouble: sqlite3.Error | None = None
-        for options in ("mode=ro", f"mode=ro{at_rest}"):
+        for mode in modes:
             try:
-                database = sqlite3.connect(f"{self._path.absolute().as_uri()}?{options}", uri=True, timeout=_LOCK_S)
+                database = sqlite3.connect(f"{self._path.absolute().as_uri()}?{mode}", uri=True, timeout=_LOCK_S)
+                database.execute("PRAGMA query_only = 1")
                 database.execute("SELECT number FROM batch LIMIT 1").fetchone()
             except sqlite3.Error as error:
                 trouble = error

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,28 @@ def test_stage_by_stage_in_order(fastsmtp: Command, site: Path) -> None:
         "rcpt  asks   active  10 s    defer",
         "rcpt  again  shadow  0.25 s  pass",
     ]
+
+
+def test_for_programs(fastsmtp: Command, site: Path) -> None:
+    (site.parent / "asks.py").write_text(PLUGIN)
+    site.write_text('plugin_path = ["."]\n[[plugin]]\nuse = "asks"\n[[plugin]]\nuse = "asks"\nname = "again"\n')
+    found = json.loads(fastsmtp("plugins", "--json").stdout)
+    assert [(one["stage"], one["order"], one["plugin"]) for one in found] == [
+        ("mail", 1, "asks"),
+        ("mail", 2, "again"),
+        ("rcpt", 1, "asks"),
+        ("rcpt", 2, "again"),
+    ]
+    assert found[0] == {
+        "stage": "mail",
+        "order": 1,
+        "plugin": "asks",
+        "use": "asks",
+        "mode": "active",
+        "timeout_s": 10.0,
+        "on_fault": "defer",
+        "listeners": None,
+    }
 
 
 def test_where_listeners_differ(fastsmtp: Command, site: Path) -> None:

@@ -128,7 +128,7 @@ def test_by_plugin_which_had_something_to_say(tmp_path: Path) -> None:
 
 def test_what_was_cut_because_it_was_too_long_is_no_trouble(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
-    cut = {
+    cut: dict[str, Any] = {
         "recipients": ["a@b.c", "and 7 more"],
         "refused": ["and 8 more"],
         "answers": ["and 9 more"],
