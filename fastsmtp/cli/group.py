@@ -15,6 +15,7 @@ from fastsmtp.cli.explain import explain
 from fastsmtp.cli.init import init
 from fastsmtp.cli.plugins import plugins
 from fastsmtp.cli.quota import quota
+from fastsmtp.cli.rehearse import test_plugin
 from fastsmtp.cli.serve import serve
 from fastsmtp.cli.user import user
 
@@ -23,7 +24,7 @@ __all__ = ["main"]
 _SECTIONS: Final[Mapping[str, tuple[click.Command, ...]]] = {
     "Run": (init, serve),
     "Who exists": (domain, user, alias, quota, db),
-    "Look": (check, plugins, explain),
+    "Look": (check, plugins, explain, test_plugin),
 }
 _EXIT_CODES: Final = "Exit codes: 0 fine, 1 configuration, 2 usage, 3 could not start."
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["print_plugins", "print_story"]
+__all__ = ["print_dialogue", "print_fields", "print_plugins", "print_story", "print_verdict"]
 
 _STYLES: Final = {
     "stored": "bold green",
@@ -131,3 +131,36 @@ def _styled(answer: str) -> "Text":
     word = answer.removeprefix("naughty ")
     style = {"2": "green", "4": "yellow", "5": "red"}.get(word[:1], "yellow" if answer.startswith("fault") else "")
     return Text(answer, style)
+
+
+def print_dialogue(said: list[tuple[str, str]]) -> None:
+    """Commands, and what was heard."""
+    from rich.text import Text
+
+    out = console()
+    width = max(len(command) for command, _ in said)
+    for command, reply in said:
+        line = Text(f"  {command.ljust(width + 2)}")
+        out.print(line.append(_styled(reply)))
+
+
+def print_fields(added: str) -> None:
+    """Header fields that would be added."""
+    from rich.text import Text
+
+    out = console()
+    for number, field in enumerate(added.splitlines()):
+        if not number:
+            out.print(Text("\n  would add", "cyan"))
+        out.print(Text(f"  {field}"))
+
+
+def print_verdict(code: int, reply: str) -> None:
+    """How it ended."""
+    from rich.text import Text
+
+    outcome = "stored" if code < 400 else "deferred" if code < 500 else "refused"
+    line = Text("\nIt would be ", "bold")
+    line.append(outcome, _STYLES[outcome])
+    out = console()
+    out.print(line.append(": ").append(_styled(reply)) if code >= 400 else line)

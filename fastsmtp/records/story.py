@@ -31,7 +31,10 @@ def tell(record: Mapping[str, Any]) -> dict[str, Any]:
         {"command": one[0], "reply": one[1]} for one in record.get("refused_commands", ()) if isinstance(one, list)
     ]
     story["plugins"] = plugins
-    story["findings"] = [one for one in results if id(one) not in told and not _is_echo(one, said)]
+    story["findings"] = []
+    for finding in (one for one in results if id(one) not in told and not _is_echo(one, said)):
+        asked = next((one for one in reversed(plugins) if one["plugin"] == finding["plugin"]), story)
+        asked["findings"].append(finding)
     return story
 
 

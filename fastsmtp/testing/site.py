@@ -132,12 +132,13 @@ class Site:
         tls: TlsFacts | None = None,
         is_known: bool = False,
         talks_early: bool = False,
+        listener: str = "",
     ) -> Client:
         """A client from this address; what it heard first is its `greeting`. With `tls`, all of it is encrypted.
 
         `is_known`: mail of it was stored lately. `talks_early`: it has spoken before the greeting.
         """
-        connection = Connection(next(self._connection_ids), ip, port, "192.0.2.25", 25)
+        connection = Connection(next(self._connection_ids), ip, port, "192.0.2.25", 25, listener=listener)
         connection.is_known, connection.early_talker = is_known, talks_early
         session = Session(self.options, connection, self._replies, self._transaction_ids)
         if tls is not None:
