@@ -20,9 +20,10 @@ from bench.load.messages import as_chunk, on_wire
 from bench.micro.figures import Figure
 from fastsmtp._clients import ClientTable, memory_bytes, prepare
 from fastsmtp.config.limits import LimitSettings
-from fastsmtp.config.model import Settings
+from fastsmtp.config.model import DirectorySettings, Settings
 from fastsmtp.delivery.discard import DiscardStore
 from fastsmtp.directory.admin import SqliteAdmin
+from fastsmtp.directory.cache import CachedDirectory
 from fastsmtp.directory.sqlite import SqliteDirectory
 from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
@@ -59,7 +60,7 @@ class Forgetful(asyncio.Transport):
 def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful]:
     """A greeted connection."""
     stats, clock = Stats(), SystemClock()
-    pipeline = Pipeline(Chain([], stats, clock), SqliteDirectory(database), DiscardStore(), stats)
+    pipeline = Pipeline(Chain([], stats, clock), cached(database, clock, stats), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
     shared = Shared(asyncio.get_running_loop(), door(stats), counted, clock, log, identifiers(clock.time))
     options = SessionOptions("mx.bench.example", asks=pipeline.asks, messages=0)
@@ -68,6 +69,20 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     protocol.connection_made(transport)
     protocol.data_received(b"EHLO bench.example\r\n")
     return protocol, transport
+
+
+def cached(database: Path, clock: SystemClock, stats: Stats) -> CachedDirectory:
+    """The directory as a worker has it."""
+    kept = DirectorySettings()
+    return CachedDirectory(
+        SqliteDirectory(database),
+        entries=kept.cache_entries,
+        ttl_s=kept.cache_ttl,
+        negative_ttl_s=kept.negative_ttl,
+        stale_ttl_s=kept.stale_ttl,
+        clock=clock,
+        stats=stats,
+    )
 
 
 def door(stats: Stats) -> Admission:
