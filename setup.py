@@ -46,6 +46,7 @@ setup(
         build_dir=GENERATED,
         nthreads=os.cpu_count(),
         language_level=3,
+        compiler_directives={"annotation_typing": False},  # types are what the .pxd says, as everywhere else in Python
         quiet=True,
     ),
     options={"build_ext": {"parallel": os.cpu_count()}},

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from fastsmtp import _parser
 from fastsmtp.smtp import replies
+from fastsmtp.smtp.address import NULL_SENDER
 from fastsmtp.smtp.counters import ReplyCounter
 from fastsmtp.smtp.effects import Answer, Ask, ClientChanged, Effect, Ended, Stage, StartTls
 from fastsmtp.smtp.options import SessionOptions
@@ -27,6 +28,7 @@ class Dialogue:
     `extensions` are what this client is offered, in the state of its encryption; `naughty_at_door` is the mark (and
     whose it is) that it had before it said anything.
 
+    `candidate` is the recipient who is being asked about.
     `exchange` is the authentication that is under way, `wrong_passwords` are those of all of them.
 
     `transaction` is None outside of one; `transaction_ids` gives each its name.
@@ -45,6 +47,7 @@ class Dialogue:
         self.asks: frozenset[Stage] = options.asks
         self.extensions = options.extensions
         self.naughty_at_door: tuple[Reply | None, str] = (None, "")
+        self.candidate = NULL_SENDER
         self.ids = transaction_ids
         self._counter = counter
         self._parser = _parser.Parser(
@@ -171,6 +174,9 @@ class Dialogue:
         if not transaction.replies_each:
             self.conclude(reply)
             return
+        self._conclude_each(transaction, reply)
+
+    def _conclude_each(self, transaction: Transaction, reply: Reply) -> None:
         said = [recipient.refusal or reply for recipient in transaction.recipients]
         refused = [(one.address, one.refusal) for one in transaction.recipients if one.refusal is not None]
         transaction.refusals += refused[: REFUSALS_KEPT - len(transaction.refusals)]

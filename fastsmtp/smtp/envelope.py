@@ -117,13 +117,14 @@ def rcpt(dialogue: Dialogue, argument: bytes) -> None:
     if len(transaction.recipients) >= dialogue.options.recipients:
         dialogue.reply(replies.TOO_MANY_RECIPIENTS)
         return
+    dialogue.candidate = recipient
     if _ON_RCPT in dialogue.asks:
-        dialogue.ask(Ask(_ON_RCPT, recipient), lambda dialogue, answer: _rcpt_answered(dialogue, recipient, answer))
+        dialogue.ask(Ask(_ON_RCPT, recipient), _rcpt_answered)
     else:
-        _rcpt_answered(dialogue, recipient, None)
+        _rcpt_answered(dialogue, None)
 
 
-def _rcpt_answered(dialogue: Dialogue, address: Address, answer: Answer) -> None:
+def _rcpt_answered(dialogue: Dialogue, answer: Answer) -> None:
     transaction = dialogue.open_transaction
     if isinstance(answer, Recipient):
         transaction.recipients.append(answer)
@@ -133,7 +134,7 @@ def _rcpt_answered(dialogue: Dialogue, address: Address, answer: Answer) -> None
     # Nobody accepted it: nobody knows where it would go.
     reply = answer if isinstance(answer, Reply) and not answer.is_positive else replies.RELAYING_DENIED
     if len(transaction.refusals) < REFUSALS_KEPT:
-        transaction.refusals.append((address, reply))
+        transaction.refusals.append((dialogue.candidate, reply))
     dialogue.reply(reply)
 
 

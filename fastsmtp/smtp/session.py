@@ -73,7 +73,6 @@ class Session(Dialogue):
         self, options: SessionOptions, connection: Connection, counter: ReplyCounter, transaction_ids: Iterator[str]
     ) -> None:
         super().__init__(options, connection, counter, transaction_ids)
-        self.feed = self._parser.feed  # take what the network gave: the parser's own method, no frame in between
         self._draining = self._finishes = False
 
     @property
@@ -90,6 +89,10 @@ class Session(Dialogue):
     def pending_input(self) -> int:
         """Octets that were fed and not looked at yet."""
         return self._parser.pending
+
+    def feed(self, data: bytes) -> None:
+        """Take what the network gave."""
+        self._parser.feed(data)
 
     def open(self) -> None:
         """The client is connected: ask about it, or greet it."""
@@ -135,7 +138,8 @@ class Session(Dialogue):
                 if line is None:
                     return None
                 if isinstance(line, tuple):
-                    self._take_command(*line)
+                    verb, argument = line
+                    self._take_command(verb, argument)
                 elif isinstance(line, bytes):
                     take_response(self, line)
                 elif self.state is _SASL:
@@ -192,7 +196,8 @@ class Session(Dialogue):
 
     def _take_command(self, verb: bytes, argument: bytes) -> None:
         self.verb = verb
-        target = self.transitions[self.state].get(verb)
+        row = self.transitions[self.state]
+        target = row.get(verb)
         if isinstance(target, Reply):
             self.error(target)
         elif target is None:

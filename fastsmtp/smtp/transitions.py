@@ -194,11 +194,17 @@ _TLS_FIRST_TABLES: Final = {
 }
 
 
-def table_of(protocol: Literal["smtp", "lmtp"], *, tls_first: bool = False) -> Mapping[State, Mapping[bytes, Target]]:
-    """The table of a session; with `tls_first`, that of one that must be encrypted and is not yet."""
-    if tls_first:
-        return _TLS_FIRST_TABLES[protocol]
-    return TRANSITIONS if protocol == "smtp" else LMTP_TRANSITIONS
+# Plain dictionaries: every command looks something up, and through a proxy that is a call of a method.
+_TABLES: Final = {
+    (protocol, tls_first): {state: dict(row) for state, row in table.items()}
+    for tls_first, tables in ((False, {"smtp": TRANSITIONS, "lmtp": LMTP_TRANSITIONS}), (True, _TLS_FIRST_TABLES))
+    for protocol, table in tables.items()
+}
+
+
+def table_of(protocol: Literal["smtp", "lmtp"], *, tls_first: bool = False) -> dict[State, dict[bytes, Target]]:
+    """The table of a session; with `tls_first`, that of one that must be encrypted and is not yet. Read it only."""
+    return _TABLES[protocol, tls_first]
 
 
 def mermaid() -> str:
