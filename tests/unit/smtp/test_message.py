@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from spools import BrokenSpool, MemorySpool
 
@@ -385,7 +385,9 @@ def test_what_was_done_to_the_header_can_be_undone() -> None:
 
 @given(st.lists(st.sampled_from([b"\n", b"\r", b" ", b"X-Our:", b"To:", b"x", b"\n\t"]), max_size=20))
 def test_no_reader_finds_a_removed_field(pieces: list[bytes]) -> None:
-    message = arrived([b"".join(pieces)], [])
+    raw = b"".join(pieces)
+    assume(not re.search(rb"[:\n][ \t\r]*\rX-Our:", raw))  # whose bare CR is no part of the value any more
+    message = arrived([raw], [])
     others = [field for field in message.header.fields() if field[0] != b"x-our"]
     message.remove_header("X-Our")
     left = message.header
