@@ -1,1 +1,1 @@
-# Compiled as it is.
+cdef tuple _parse_path(bytes argument, bint smtputf8)
