@@ -93,5 +93,5 @@ $(BUILT): $(VENV)/.installed setup.py $(COMPILED)
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Making the environment in $(VENV) and building: about a minute, the first time ..."
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@FASTSMTP_COMPILE=later $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -1,8 +1,9 @@
 """Build the Cython modules; everything else is in pyproject.toml.
 
 A module with a .pxd beside it is compiled: a .pyx, and just so a .py of the hot path, of which the .pxd says what
-becomes a C struct and a C function. The .py stays the source, and what Python runs where nothing was compiled
-(FASTSMTP_COMPILE=0 leaves out all of these).
+becomes a C struct and a C function. The .py stays the source, and what Python runs where nothing was compiled:
+FASTSMTP_COMPILE=0 leaves out all of these. With FASTSMTP_COMPILE=later nothing is compiled, and nothing removed: pip
+compiles everything anew, in a folder of its own, where `build_ext --inplace` compiles what was changed.
 """
 
 import os
@@ -14,11 +15,12 @@ from setuptools import Extension, setup
 GENERATED = "build/cython"
 WRITTEN_IN_CYTHON = ["-O3", "-Wall", "-Wextra"]
 AS_THEY_ARE = ["-O2", "-g0"]  # warnings are about what Cython made of it
+COMPILE = os.environ.get("FASTSMTP_COMPILE", "1")
 
 
 def is_wanted(module: Path) -> bool:
     """Whether it is to be compiled."""
-    return module.suffix == ".pyx" or os.environ.get("FASTSMTP_COMPILE", "1") != "0"
+    return COMPILE == "1" or (COMPILE == "0" and module.suffix == ".pyx")
 
 
 def module_of(declarations: Path) -> Path:
@@ -30,7 +32,8 @@ def module_of(declarations: Path) -> Path:
 modules = [*Path("fastsmtp").glob("*.pyx"), *(module_of(path) for path in Path("fastsmtp").rglob("*.pxd"))]
 wanted = sorted({module for module in modules if is_wanted(module)})
 for library in Path("fastsmtp").rglob("*.so"):
-    if library.with_name(library.name.partition(".")[0]) not in {module.with_suffix("") for module in wanted}:
+    name = library.with_name(library.name.partition(".")[0])
+    if COMPILE != "later" and name not in {module.with_suffix("") for module in wanted}:
         library.unlink()  # Python would take it before the .py beside it
 
 setup(
