@@ -1,5 +1,6 @@
 from fastsmtp.server.flow cimport FlowControl
 from fastsmtp.server.pace cimport Pace
+from fastsmtp.smtp.session cimport Session
 
 
 cdef class ConnectionProtocol:
@@ -9,7 +10,7 @@ cdef class ConnectionProtocol:
     cdef object _transport
     cdef FlowControl _flow
     cdef Pace _pace
-    cdef readonly object _session  # tests look at what plugins would be given
+    cdef readonly Session _session  # tests look at what plugins would be given
     cdef object _place
     cdef object _pending
     cdef object _handshake
