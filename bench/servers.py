@@ -93,12 +93,16 @@ class Servers:
         """It has not done what it was to do: end it. It is started once more when it is needed again."""
         name = key[0]
         self._failures[name] += 1
-        self._result.failures.append(f"{name}: {self._without_places(why)}")
+        self._result.failures.append(f"{name}: {self.without_places(why)}")
         self._say(f"{name} failed: {why}")
+        self.end(key)
+
+    def end(self, key: Key) -> None:
+        """Without a look at what it has: nobody knows what it should have. It is started anew when it is needed."""
         if (running := self._running.pop(key, None)) is not None:
             running.stop()
 
-    def _without_places(self, text: str) -> str:
+    def without_places(self, text: str) -> str:
         """A result may be shown to anybody: it names no folders of the machine."""
         return text.replace(f"{self._folder}{os.sep}", "").replace(f"{self._folder}", "").strip()[:500]
 

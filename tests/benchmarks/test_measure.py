@@ -170,6 +170,21 @@ def test_what_plugins_take_is_asked_of_the_server(tmp_path: Path, monkeypatch: p
     assert not [warning for warning in result.warnings if "mailboxes" in warning]
 
 
+def test_who_may_not_look_closer_is_told_why_and_the_rest_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise SystemExit("perf record failed: no permission")
+
+    monkeypatch.setattr(split, "missing", str)
+    monkeypatch.setattr(split, "split", forbidden)
+    plan = [replace(TINY[0], peers=("floor",), split=("floor",)), replace(TINY[0], name="more", peers=("floor",))]
+    result = module.measure(plan, tmp_path, say_nothing)
+    assert [scenario.sides.keys() for scenario in result.scenarios] == [{"floor"}] * 2
+    assert result.failures == []
+    assert result.skipped == {"where the CPU goes, floor": "perf record failed: no permission"}
+
+
 def test_mailboxes_are_spread_over_the_users(tmp_path: Path) -> None:
     servers = Servers(tmp_path, result_of_nothing(), say_nothing, mailboxes=10)
     assert servers.recipients(1_000_000, 4).read_text().split() == [
