@@ -1,4 +1,7 @@
-"""Where a server's CPU goes: by perf what the kernel and each library have, by py-spy what the Python in between does.
+"""Where a server's CPU goes: by perf what the kernel and compiled code have, by py-spy what the Python in between does.
+
+What the interpreter does for compiled code (a new object, a look-up) is that code's; where it runs a Python function,
+only py-spy knows which, and the shares of what it sees are taken.
 
 Samples are shares; multiplied with the CPU of a message (the account knows it) they are microseconds. Both look on from
 outside while the server works: perf disturbs little, py-spy more, so each has a load of its own.
@@ -38,6 +41,8 @@ PARTS: Final = (
 _SAMPLES_S: Final = 997
 _PYTHON_SAMPLES_S: Final = 250
 _SECONDS: Final = 4
+_UNWIND: Final = "dwarf,8192"
+"""Neither the interpreter nor compiled modules keep frame pointers."""
 
 # What a kernel stack works for.
 _SOCKETS: Final = re.compile(
@@ -48,6 +53,9 @@ _FILES: Final = re.compile(
 )
 
 _INTERPRETER: Final = "interpreter"
+_RUNS_PYTHON: Final = "_PyEval_EvalFrameDefault "
+# Innermost in a stack of py-spy: the loop, or compiled code that it called, which py-spy does not see.
+_LOOP: Final = re.compile(r"\(asyncio/runners\.py:\d+\)$")
 
 # A Python function, by the file that it stands in (or beside, when compiled); the innermost that is known counts.
 _FILES_OF_PYTHON: Final = (
@@ -96,9 +104,10 @@ def split(running: RunningPeer, load: Load, recipients: Path, folder: Path) -> t
     with tempfile.TemporaryDirectory() as name:
         data, stacks = Path(name, "perf.data"), Path(name, "stacks")
         pids = ",".join(map(str, running.account.pids()))
-        perf = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(_SAMPLES_S), "-g", "-p", pids, "-o", str(data)]
+        perf = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(_SAMPLES_S), "--call-graph", _UNWIND]
+        perf += ["-p", pids, "-o", str(data)]
         cpu_us, sent = _under_load(running, load, recipients, folder, [*perf, "--", "sleep", str(_SECONDS)])
-        script = ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"]
+        script = ["perf", "script", "-i", str(data), "-F", "ip,sym,dso", "--no-inline"]
         native = Counter(map(_native_part, _perf_samples(_output(script))))
         spy = [
             str(_py_spy()),
@@ -115,7 +124,8 @@ def split(running: RunningPeer, load: Load, recipients: Path, folder: Path) -> t
         python = Counter[str]()
         for line in stacks.read_text().splitlines():
             frames, _, count = line.rpartition(" ")
-            python[_python_part(frames.split(";"))] += int(count)
+            if not _LOOP.search(frames):
+                python[_python_part(frames.split(";"))] += int(count)
     return _combined(native, python, cpu_us), sent
 
 
@@ -177,8 +187,13 @@ def _native_part(frames: list[str]) -> str:
         if any(map(_FILES.search, kernel)):
             return "files"
         return "other kernel"
-    library = frames[0].rpartition("(")[2]
-    return next((part for name, part in _LIBRARIES if name in library), _INTERPRETER)
+    for frame in frames:
+        library = frame.rpartition("(")[2]
+        if (part := next((part for name, part in _LIBRARIES if name in library), None)) is not None:
+            return part
+        if frame.startswith(_RUNS_PYTHON):
+            break
+    return _INTERPRETER
 
 
 def _python_part(frames: Iterable[str]) -> str:

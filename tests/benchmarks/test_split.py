@@ -34,6 +34,11 @@ def native(*frames: str) -> str:
         (["feed (/x/fastsmtp/smtp/session.cpython-311-x86_64-linux-gnu.so)"], "session"),
         (["ask (/x/fastsmtp/pipeline/chain.cpython-311-x86_64-linux-gnu.so)"], "plugins"),
         (["uv__read (/x/site-packages/uvloop/loop.cpython-311-x86_64-linux-gnu.so)"], "event loop"),
+        (["PyObject_Malloc (/x/libpython3.11.so)", "scan (/x/fastsmtp/_parser.cpython-311.so)"], "parse"),
+        (
+            ["PyDict_New (/x/libpython.so)", "_PyEval_EvalFrameDefault (/x/libpython.so)", "feed (/x/_parser.so)"],
+            "interpreter",
+        ),
         (["_PyEval_EvalFrameDefault (/usr/lib/libpython3.11.so.1.0)", "tcp_sendmsg ([kernel])"], "interpreter"),
     ],
 )
