@@ -1,6 +1,6 @@
 """Take no more in a while than agreed: of an address, a network, a sender, a recipient, a user."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, TypeAlias
@@ -82,6 +82,7 @@ class Options:
             parse_address_entry(entry)  # says what is wrong with it
 
 
+Named: TypeAlias = tuple[tuple[Limit, str], ...]
 Wanted: TypeAlias = list[tuple[Limit, str]]
 
 
@@ -107,9 +108,13 @@ class RateLimit(Plugin[Options]):
         limits = self.options.limits
         self._exempt_senders = AddressList(map(parse_address_entry, self.options.exempt_senders))
         self._exempt_recipients = AddressList(map(parse_address_entry, self.options.exempt_recipients))
-        self._at_connect = tuple(limit for limit in limits if limit.what == "connections")
-        self._at_mail = tuple(limit for limit in limits if limit.what == "messages" and not limit.at_rcpt)
-        self._at_rcpt = tuple(limit for limit in limits if limit.at_rcpt)
+        self._at_connect = self._named(limit for limit in limits if limit.what == "connections")
+        self._at_mail = self._named(limit for limit in limits if limit.what == "messages" and not limit.at_rcpt)
+        self._at_rcpt = self._named(limit for limit in limits if limit.at_rcpt)
+
+    def _named(self, limits: Iterable[Limit]) -> Named:
+        """With the beginning of their keys, which has everything in it that makes a bucket another one."""
+        return tuple((limit, f"{self.name} {limit} {limit.rate.burst}") for limit in limits)
 
     def on_connect(self, connection: Connection) -> Reply | Awaitable[Reply | None] | None:
         if not self._at_connect or packed_address(connection.remote_address) in self.options.exempt:
@@ -138,13 +143,13 @@ class RateLimit(Plugin[Options]):
 
     def _keys(
         self,
-        limits: tuple[Limit, ...],
+        limits: Named,
         connection: Connection,
         sender: Address | None = None,
         to: Address | None = None,
     ) -> Iterator[tuple[Limit, str]]:
-        """Who is limited by what; the key has everything in it that makes the bucket another one."""
-        for limit in limits:
+        """Who is limited by what."""
+        for limit, name in limits:
             if limit.null_sender and (sender is None or not sender.is_null):
                 continue
             match limit.by:
@@ -159,7 +164,7 @@ class RateLimit(Plugin[Options]):
                 case "sender_domain" | "recipient_domain" as by:
                     value = getattr(sender if by == "sender_domain" else to, "domain", "")
             if value:
-                yield limit, f"{self.name} {limit} {limit.rate.burst} {value}"
+                yield limit, f"{name} {value}"
 
     def _take(
         self, about: Connection | Transaction, wanted: Wanted, first: int = 0

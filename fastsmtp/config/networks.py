@@ -4,6 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import PlainValidator
@@ -30,6 +31,7 @@ def packed_address(text: str) -> bytes:
     return packed[12:] if packed.startswith(_V4_MAPPED) else packed
 
 
+@lru_cache(4096)  # the same client is asked about again and again
 def network_of(address: str, v4_bits: int, v6_bits: int) -> str:
     """The network of an IP address, such as `192.0.2.0/24`, or the address itself when all bits count; else empty."""
     packed = packed_address(address)
