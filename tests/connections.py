@@ -24,6 +24,7 @@ from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.pace import Patience
+from fastsmtp.server.round import AtOnce
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.server.tls.handshake import TlsStats
@@ -111,6 +112,7 @@ class Rig:
             log,
             identifiers(clock.time),
         )
+        self.shared.round = AtOnce()
         self.load = Load(self.stats)
         options = SessionOptions("mx.example.org", asks=pipeline.asks, load=self.load, nonmail_commands=0, commands=0)
         self.service = Service("test", self.shared, options, Patience.of(Settings()), pipeline)

@@ -35,6 +35,7 @@ from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.overload import Overload
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.refusals import Refusals
+from fastsmtp.server.round import AtOnce
 from fastsmtp.server.service import Service
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.smtp.options import SessionOptions
@@ -63,6 +64,7 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     pipeline = Pipeline(Chain([], stats, clock), cached(database, clock, stats), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
     shared = Shared(asyncio.get_running_loop(), door(stats), counted, clock, log, identifiers(clock.time))
+    shared.round = AtOnce()
     options = SessionOptions("mx.bench.example", asks=pipeline.asks, messages=0)
     service = Service("bench", shared, options, Patience.of(Settings()), pipeline)
     protocol, transport = ConnectionProtocol(service), Forgetful({"peername": ("127.0.0.1", 1)})

@@ -23,7 +23,12 @@ cdef class ConnectionProtocol:
     cdef bint _is_paused
     cdef bint _is_known
     cdef long long _held
+    cdef bint _is_due
+    cdef bint _is_waiting
+    cpdef bint think(self) except -1
+    cpdef speak(self)
     cdef _run(self)
+    cdef bint _advance_safely(self) except -1
     cdef bint _advance(self) except -1
     cdef _resume(self, answer)
     cdef _wait(self, pending)

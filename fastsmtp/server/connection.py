@@ -37,6 +37,9 @@ _CLOSE_S: Final = 10.0
 # A tuple, since `Reply | Recipient` would be a new object at every question.
 _ANSWERS: Final = (Reply, Recipient, ScramKeys)
 
+_SMALL_OCTETS: Final = 16_384
+"""What is larger does not wait for the round: there it would pile up."""
+
 _IN_MESSAGE: Final = State.MESSAGE  # 14 ns instead of 208 through the class (CPython 3.11), for every read
 _BETWEEN_CHUNKS: Final = State.CHUNKS
 _ON_CONNECT: Final = Stage.CONNECT
@@ -50,8 +53,8 @@ class ConnectionProtocol:
     """
 
     __slots__ = (
-        "_asked_ns", "_asked_stage", "_eof", "_flow", "_gone", "_had_transaction", "_handshake", "_held",
-        "_is_known", "_is_paused", "_pace", "_pending", "_place", "_service", "_session", "_shared",
+        "_asked_ns", "_asked_stage", "_eof", "_flow", "_gone", "_had_transaction", "_handshake", "_held", "_is_due",
+        "_is_known", "_is_paused", "_is_waiting", "_pace", "_pending", "_place", "_service", "_session", "_shared",
         "_told_gone", "_transport", "deadline",
     )  # fmt: skip
 
@@ -66,6 +69,8 @@ class ConnectionProtocol:
         self._eof = False
         self._gone = False
         self._told_gone = False
+        self._is_due = False  # it is in the round
+        self._is_waiting = False  # when it last thought, the session was left waiting for an answer
         self._had_transaction = False
         self._is_paused = False  # there is more to be answered as soon as this is on its way
         self._is_known = False  # the table of clients has heard that mail of this one was stored
@@ -145,8 +150,11 @@ class ConnectionProtocol:
         session.feed(data)
         if self._pending is not None or self._is_paused or not flow.can_write:
             self._hold_input()
-        else:
+        elif self._is_due or size > _SMALL_OCTETS:
             self._run()
+        else:
+            self._is_due = True
+            self._shared.round.add(self)
 
     def _hold_input(self) -> None:
         pending, load = self._session.pending_input, self._service.options.load
@@ -180,6 +188,8 @@ class ConnectionProtocol:
         return self._is_paused
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it went does not matter to us
+        if self._is_due:  # what came before the end is heard before the end
+            self._is_waiting = self._advance_safely()
         self._gone = True
         self.deadline = NEVER
         self._session.lose()
@@ -305,8 +315,36 @@ class ConnectionProtocol:
 
     # --- the dialogue ------------------------------------------------------------------------------------------------
 
+    def think(self) -> bool:
+        """Its turn in the round: answer what has come. Whether there is something to say."""
+        if not self._is_due:
+            return False  # it could not wait
+        self._is_due = False
+        if not self._flow.can_write and not self._gone:
+            self._hold_input()
+            return False
+        self._is_waiting = self._advance_safely()
+        return True
+
+    def speak(self) -> None:
+        """What was thought, in one go."""
+        waiting = self._is_waiting
+        self._write(waiting=waiting)
+        if self._is_paused:
+            self._shared.turns.wait(self._go_on)
+        if not self._flow.is_reading and not waiting:
+            self._release_input()
+        if self._gone and not waiting:
+            self._leave()
+
     def _run(self) -> None:
         """Let the session go on as far as it can, then write what it said in one go."""
+        self._is_due = False
+        self._is_waiting = self._advance_safely()
+        self.speak()
+
+    def _advance_safely(self) -> bool:
+        """Let the session go on as far as it can. Whether it waits for an answer."""
         self._is_paused = False
         if self._held:
             self._settle()
@@ -321,13 +359,7 @@ class ConnectionProtocol:
         if not waiting and self._eof and not self._session.closing and not self._is_paused:
             self._session.lose()
             self._advance()
-        self._write(waiting=waiting)
-        if self._is_paused:
-            self._shared.turns.wait(self._go_on)
-        if not self._flow.is_reading and not waiting:
-            self._release_input()
-        if self._gone and not waiting:
-            self._leave()
+        return waiting
 
     def _go_on(self) -> None:
         """So many commands came at once that others had their turn in between."""
@@ -406,7 +438,8 @@ class ConnectionProtocol:
             answer = LOCAL_TROUBLE
         self._resume(answer)
         if self._gone or self._flow.can_write:
-            self._run()
+            self._is_due = True
+            self._shared.round.add(self)
         else:
             # It does not read, so nothing will be written that could set a deadline: its time runs from now.
             self.deadline = self._shared.loop.time() + self._service.patience.command_s

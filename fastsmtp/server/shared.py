@@ -11,6 +11,7 @@ from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.admission import Admission
 from fastsmtp.server.deadlines import Expires
 from fastsmtp.server.pace import COMMAND_TIME, CONNECTION_TIME, DATA_RATE, IDLE_TIME
+from fastsmtp.server.round import AtOnce, Round
 from fastsmtp.server.turns import Turns
 from fastsmtp.smtp.counters import ReplyCounter, limit_cells
 from fastsmtp.smtp.effects import Stage
@@ -127,9 +128,11 @@ class Shared:
     open: set[OpenConnection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     turns: Turns = field(init=False)
+    round: Round | AtOnce = field(init=False)
 
     def __post_init__(self) -> None:
         self.turns = Turns(self.loop, self.clock)
+        self.round = Round(self.loop)
 
     def now_s(self) -> int:
         """The time of the table of clients."""

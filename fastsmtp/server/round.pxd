@@ -1,0 +1,3 @@
+cdef class Round:
+    cdef object _loop
+    cdef list _members
