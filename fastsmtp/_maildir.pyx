@@ -56,6 +56,7 @@ cpdef enum:
     JOURNAL
 
 include "_maildir_bytes.pxi"
+include "_maildir_crc.pxi"
 include "_maildir_record.pxi"
 include "_maildir_directories.pxi"
 include "_maildir_reach.pxi"

@@ -21,57 +21,8 @@ cdef extern from "<endian.h>" nogil:
     unsigned short htole16(unsigned short)
     unsigned int htole32(unsigned int)
     unsigned long long htole64(unsigned long long)
-    unsigned int le32toh(unsigned int)
 
 cdef char[RECORD_ALIGNMENT] ZEROS
-
-# Of each byte, with 0 to 7 zero bytes behind it ("slicing by 8").
-cdef unsigned int[8][256] CRC_TABLES
-
-
-cdef void make_crc_tables() noexcept:
-    cdef unsigned int crc
-    cdef int byte, i
-    for byte in range(256):
-        crc = byte
-        for i in range(8):
-            crc = (crc >> 1) ^ (<unsigned int>0xEDB88320 if crc & 1 else 0)
-        CRC_TABLES[0][byte] = crc
-    for i in range(1, 8):
-        for byte in range(256):
-            crc = CRC_TABLES[i - 1][byte]
-            CRC_TABLES[i][byte] = CRC_TABLES[0][crc & 0xFF] ^ (crc >> 8)
-
-
-make_crc_tables()
-
-
-cdef unsigned int crc32(unsigned int crc, const unsigned char *data, size_t size) noexcept nogil:
-    """zlib's crc32; 0 to begin with."""
-    cdef unsigned int low, high
-    crc = ~crc
-    while size >= 8:
-        memcpy(&low, data, 4)
-        memcpy(&high, data + 4, 4)
-        low = le32toh(low) ^ crc
-        high = le32toh(high)
-        crc = (
-            CRC_TABLES[7][low & 0xFF]
-            ^ CRC_TABLES[6][low >> 8 & 0xFF]
-            ^ CRC_TABLES[5][low >> 16 & 0xFF]
-            ^ CRC_TABLES[4][low >> 24]
-            ^ CRC_TABLES[3][high & 0xFF]
-            ^ CRC_TABLES[2][high >> 8 & 0xFF]
-            ^ CRC_TABLES[1][high >> 16 & 0xFF]
-            ^ CRC_TABLES[0][high >> 24]
-        )
-        data += 8
-        size -= 8
-    while size:
-        crc = CRC_TABLES[0][(crc ^ data[0]) & 0xFF] ^ (crc >> 8)
-        data += 1
-        size -= 1
-    return ~crc
 
 
 cdef unsigned long long round_up(unsigned long long size, unsigned int alignment) noexcept nogil:

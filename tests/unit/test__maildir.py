@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Thread
 from zlib import crc32
@@ -403,6 +404,15 @@ def numbered(size: int, number: int) -> Delivery:
     message = Delivery([(b"d", b"u", b"%08d" % number, b"")], [bytes([number % 256]) * (size - 54)])
     assert message.record_bytes == size
     return message
+
+
+@pytest.mark.parametrize("size", [*range(150), *range(4090, 4120)])
+def test_the_checksum_is_that_of_zlib_whatever_the_size(tmp_path: Path, size: int) -> None:
+    noise = Random(size).randbytes(size)  # noqa: S311 - the same ones every time
+    message = Delivery([(b"d", b"u", b"n", b"")], [noise[: size // 3], noise[size // 3 :]])
+    with ring() as made:
+        assert put(tmp_path, message, durability=JOURNAL, journal=made.journal) == [None]
+        assert made.segments()[0].startswith(record(message, 0, 0))
 
 
 def test_the_bytes_of_a_record(tmp_path: Path) -> None:
