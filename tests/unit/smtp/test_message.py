@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from spools import BrokenSpool, MemorySpool
 
@@ -386,7 +386,6 @@ def test_what_was_done_to_the_header_can_be_undone() -> None:
 @given(st.lists(st.sampled_from([b"\n", b"\r", b" ", b"X-Our:", b"To:", b"x", b"\n\t"]), max_size=20))
 def test_no_reader_finds_a_removed_field(pieces: list[bytes]) -> None:
     raw = b"".join(pieces)
-    assume(not re.search(rb"[:\n][ \t\r]*\rX-Our:", raw))  # whose bare CR is no part of the value any more
     message = arrived([raw], [])
     others = [field for field in message.header.fields() if field[0] != b"x-our"]
     message.remove_header("X-Our")
@@ -394,5 +393,5 @@ def test_no_reader_finds_a_removed_field(pieces: list[bytes]) -> None:
     assert left.get_all("X-Our") == []
     lenient = left.raw.replace(b"\r", b"\n")
     assert not re.search(rb"^x-our[ \t]*:", lenient, re.MULTILINE | re.IGNORECASE)
-    strict = [field for field in left.fields() if not field[0].startswith(b"\r")]
-    assert strict == [(name, value.partition(b"\rX-Our:")[0]) for name, value in others if name[:1] != b"\r"]
+    if b"\rX-Our:" not in raw:  # else it is gone from the middle of another one
+        assert left.fields() == others
