@@ -118,6 +118,11 @@ class Channel:
             self._count(kind, str(trouble))
             answered.set_exception(trouble)
             return
+        except Exception:  # noqa: BLE001 - a fault of ours: nobody would hear of this name any more
+            _log.exception("an answer of the DNS cannot be read", extra={"question": f"{kind} {name}"})
+            self._count(kind, "other trouble")
+            answered.set_exception(DnsError("other trouble"))
+            return
         self._count(kind, "found" if answer.records else "no data" if answer.exists else "no name")
         answered.set_result((answer, ttl_s))
 

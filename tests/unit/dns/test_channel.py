@@ -7,7 +7,7 @@ import pytest
 from zone import ZoneServer
 
 from fastsmtp.config.dns import DnsSettings
-from fastsmtp.dns import channel
+from fastsmtp.dns import answers, channel
 from fastsmtp.dns.channel import Channel
 from fastsmtp.errors import DnsError
 from fastsmtp.ports import DnsAnswer
@@ -58,3 +58,21 @@ def test_a_server_that_is_slow_once_has_the_time(dns: ZoneServer) -> None:
         await ways.close()
 
     asyncio.run(work())
+
+
+def test_a_fault_of_ours_keeps_nobody_waiting(
+    dns: ZoneServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumble(*_: object) -> None:
+        raise LookupError("nobody thought of it")
+
+    monkeypatch.setattr(answers, "answer_of", stumble)
+
+    async def work() -> None:
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        with pytest.raises(DnsError, match="other trouble"):
+            await ways.ask("TXT", "a.test")
+        await ways.close()
+
+    asyncio.run(work())
+    assert "cannot be read" in caplog.text
