@@ -1,11 +1,12 @@
 """A site for every test that wants one, in either database, and the command."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import postgres
 import pytest
 from click.testing import CliRunner, Result
+from zone import ZoneServer
 
 from fastsmtp.cli import main
 
@@ -26,11 +27,21 @@ def fastsmtp(monkeypatch: pytest.MonkeyPatch) -> Command:
     return run
 
 
+@pytest.fixture(scope="session")
+def dns() -> Iterator[ZoneServer]:
+    """A DNS server for `fastsmtp check` to try, whatever the machine has."""
+    with ZoneServer() as server:
+        yield server
+
+
 @pytest.fixture
-def site(fastsmtp: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(fastsmtp: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dns: ZoneServer) -> Path:
     """A new site for example.org; its configuration is the one that commands find."""
     assert fastsmtp("init", tmp_path / "site", "--domain", "example.org", "--hostname", "mx.example.org").exit_code == 0
     configuration = tmp_path / "site" / "fastsmtp.toml"
+    configuration.write_text(
+        configuration.read_text().replace("\nservers = []\n", f'\nservers = ["{dns.address}"]\n', 1)
+    )
     monkeypatch.setenv("FASTSMTP_CONFIG", str(configuration))
     return configuration
 

@@ -13,7 +13,7 @@ def test_a_new_site_is_in_order(fastsmtp: Command, site: Path) -> None:
     result = fastsmtp("check")
 
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines() == [
+    assert [line for line in result.stdout.splitlines() if not line.startswith("dns ")] == [
         f"configuration  ok  {site}",
         f"plugins        ok  {', '.join(plugin['use'] for plugin in tomllib.loads(starter_plugins())['plugin'])}",
         f"directory      ok  sqlite:{site.parent / 'directory.db'}, active domains: 1",

@@ -7,9 +7,15 @@ from certificates import certificate, write
 from zone import ZoneServer
 
 from fastsmtp.cli.site import create_site
-from fastsmtp.cli.survey import survey
+from fastsmtp.cli.survey import Finding
+from fastsmtp.cli.survey import survey as survey_all
 from fastsmtp.directory.admin import SqliteAdmin
 from fastsmtp.errors import ConfigurationError
+
+
+def survey(path: Path) -> list[Finding]:
+    """Without what the DNS of this machine says."""
+    return [finding for finding in survey_all(path) if finding.subject != "dns"]
 
 
 def test_one_finding_for_each_part(tmp_path: Path) -> None:
@@ -194,7 +200,7 @@ def test_the_dns_is_tried_where_a_plugin_asks_it(tmp_path: Path) -> None:
         configuration = create_site(tmp_path, values, domain="example.org", users=["postmaster"])
 
         def said() -> list[tuple[str, str]]:
-            return [(one.level, one.sentence) for one in survey(configuration) if one.subject == "dns"]
+            return [(one.level, one.sentence) for one in survey_all(configuration) if one.subject == "dns"]
 
         configuration.write_text(configuration.read_text() + '[[plugin]]\nuse = "fcrdns"\nname = "names"\n')
         assert said() == [("ok", dns.address)]
