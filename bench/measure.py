@@ -217,11 +217,23 @@ def mail_folder(folder: Path) -> Iterator[tuple[Path, list[str]]]:
             f"the mail of a run before was deleted {age / 60:.0f} minutes ago; ext4 avoids such inodes for a while, "
             "and files cost more: measure again in ten minutes"
         )
-    with tempfile.TemporaryDirectory(prefix="mail-", dir=folder) as name:
-        path = Path(name)
-        path.chmod(0o755)  # servers that run as other users have to pass
+    with tempfile.TemporaryDirectory(prefix="mail-", dir=folder) as name, _without_blanks(Path(name)) as path:
         yield path, warnings
     marker.touch()
+
+
+@contextmanager
+def _without_blanks(folder: Path) -> Iterator[Path]:
+    """By a link, where there are some in its path: in the configuration of several servers they end it."""
+    folder.chmod(0o755)  # servers that run as other users have to pass
+    if " " not in str(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="fastsmtp-bench-") as name:
+        Path(name).chmod(0o755)
+        link = Path(name, "mail")
+        link.symlink_to(folder)
+        yield link
 
 
 def _judge(result: Result) -> None:

@@ -170,6 +170,19 @@ def test_what_plugins_take_is_asked_of_the_server(tmp_path: Path, monkeypatch: p
     assert not [warning for warning in result.warnings if "mailboxes" in warning]
 
 
+def test_a_path_with_a_blank_is_none_for_the_servers(tmp_path: Path) -> None:
+    folder = tmp_path / "with a blank"
+    folder.mkdir()
+    with module.mail_folder(folder) as (mail, _):
+        assert " " not in str(mail)
+        assert mail.resolve().parent == folder
+        result = module.measure(TINY[:1], mail, say_nothing)
+        assert result.scenarios[0].sides.keys() == {"floor", "fastsmtp"}
+        assert not [warning for warning in result.warnings if "mailboxes" in warning]
+    assert list(folder.iterdir()) == [folder / "deleted-mail"]
+    assert not mail.is_symlink()
+
+
 def test_who_may_not_look_closer_is_told_why_and_the_rest_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
