@@ -81,9 +81,12 @@ class Speaker:
 
     def hear(self, about: str) -> str:
         """The last line of the reply; empty when the server has hung up."""
-        line = self._file.readline()
-        while line[3:4] == b"-":
+        try:
             line = self._file.readline()
+            while line[3:4] == b"-":
+                line = self._file.readline()
+        except ConnectionResetError:  # it has hung up, and we were still talking
+            return ""
         reply = line.decode().strip()
         if reply:
             self._attempt.heard.append((about, reply))
