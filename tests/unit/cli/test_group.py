@@ -30,7 +30,8 @@ def test_help_lists_every_command_by_purpose(fastsmtp: Command) -> None:
         assert f"\n{heading}" in page
     for name in main.commands:
         assert f"\n  {name} " in page
-    assert set(main.commands) == {"init", "serve", "check", "domain", "user", "plugins", "alias", "quota", "db"}
+    looks = {"check", "plugins", "explain", "test-plugin"}
+    assert set(main.commands) == {"init", "serve", "domain", "user", "alias", "quota", "db", *looks}
     assert page.endswith("Exit codes: 0 fine, 1 configuration, 2 usage, 3 could not start.\n")
     assert max(map(len, page.splitlines())) <= 80
 
