@@ -231,7 +231,7 @@ def _log_axes(axes: Axes) -> None:
 
 def _users(lines: dict[str, list[Measured]]) -> Figure:
     """Ours only, from zero: what is to be seen is whether it is flat."""
-    figure = Figure(figsize=(7, 4))
+    figure = Figure(figsize=(8, 4.4))
     axes = figure.subplots()
     xs = sorted({point.x for points in lines.values() for point in points})
     for (name, points), style in zip(lines.items(), ("-", "--"), strict=True):
@@ -245,7 +245,10 @@ def _users(lines: dict[str, list[Measured]]) -> Figure:
     axes.set_xlabel("users in the directory")
     axes.set_title("CPU of fastsmtp, µs a message")
     axes.legend(frameon=False, loc="lower right")
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.tight_layout(rect=(0, 0.06, 1, 0.95))
+    figure.text(
+        0.01, 0.95, _common_load([point for points in lines.values() for point in points]), fontsize=9, color="#444444"
+    )
     return figure
 
 
@@ -265,7 +268,7 @@ def _line(axes: Axes, points: list[tuple[int, Spread]], label: str, peer: str, s
 
 def _latencies(scenario: Measured) -> Figure:
     """Milliseconds by percentile, the tail drawn out."""
-    figure = Figure(figsize=(7, 4.5))
+    figure = Figure(figsize=(9, 4.8))
     axes = figure.subplots()
     shares = [0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999]
     for name, side in scenario.sides.items():
@@ -277,7 +280,7 @@ def _latencies(scenario: Measured) -> Figure:
     axes.set_xticks([1 / (1 - share) for share in shares], [f"p{share * 100:g}" for share in shares])
     axes.minorticks_off()
     axes.set_title("time to the 250, ms (less is better)")
-    axes.set_xlabel(title(scenario), fontsize=8, color="#444444")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.tight_layout(rect=(0, 0.06, 1, 0.95))
+    figure.text(0.01, 0.955, title(scenario), fontsize=9, color="#444444")
     return figure

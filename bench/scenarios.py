@@ -225,9 +225,9 @@ def full() -> list[Scenario]:
             sizes=(1 * _KiB, 4 * _KiB, 16 * _KiB, 64 * _KiB, 256 * _KiB, 1 * _MiB, 25 * _MiB),
             recipients=(1, 10, 100),
             rounds=2,
-            seconds=1.5,
+            seconds=1.2,
         ),
-        *_users(rounds=3, seconds=1.5),
+        *_users(rounds=3, seconds=1.2),
     ]
 
 

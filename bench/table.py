@@ -64,7 +64,7 @@ def title(scenario: Measured) -> str:
         parts.append("greeting and QUIT only")
     rounds = max(len(side.rounds) for side in scenario.sides.values())
     length = f"{load['seconds']:g} s" if load["seconds"] else f"{load['messages']} messages"
-    return f"{scenario.name}: {', '.join(parts)}; {rounds} rounds of {length}"
+    return f"{scenario.name}: {', '.join(parts)}; {'a round' if rounds == 1 else f'{rounds} rounds'} of {length}"
 
 
 def octets_text(octets: float) -> str:
