@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from fastsmtp.backoff import backoff_s
 from fastsmtp.config.places import PostgresUrl
 from fastsmtp.directory.connect import TROUBLE, Connection, connect, is_pooled, reason
-from fastsmtp.directory.pool import backoff_s
 from fastsmtp.errors import DirectoryError
 from fastsmtp.smtp.address import canonical_domain
 

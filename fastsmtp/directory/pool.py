@@ -7,20 +7,17 @@ in line for a database that is not there, and nothing has to be restarted when i
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter_ns
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from fastsmtp.backoff import backoff_s
 from fastsmtp.directory.connect import TROUBLE, reason
 from fastsmtp.errors import DirectoryAwayError, DirectoryError
 from fastsmtp.stats import Stats
 
-__all__ = ["Member", "Pool", "backoff_s"]
-
-FIRST_DELAY_S: Final = 0.1
-LAST_DELAY_S: Final = 5.0
+__all__ = ["Member", "Pool"]
 
 _log = logging.getLogger("fastsmtp.directory")
 
@@ -39,12 +36,6 @@ class Member(Protocol):
 
 _Session = TypeVar("_Session", bound=Member)
 _Answer = TypeVar("_Answer")
-
-
-def backoff_s(failures: int) -> float:
-    """How long to wait after so many failures in a row, in seconds: longer each time, and never twice the same."""
-    longest = min(LAST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(failures - 1, 16))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - it only keeps workers from knocking all at once
 
 
 class Pool(Generic[_Session]):

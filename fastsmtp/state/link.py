@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
-from fastsmtp.directory.pool import backoff_s
+from fastsmtp.backoff import backoff_s
 from fastsmtp.errors import StateError
 from fastsmtp.stats import Stats
 

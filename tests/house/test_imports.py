@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = {
     "fastsmtp": 0,  # the version
     "fastsmtp._parser": 0,
+    "fastsmtp.backoff": 0,
     "fastsmtp.errors": 0,
     "fastsmtp.stats": 0,
     "fastsmtp.enums": 0,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from fastsmtp.config.tls import TlsSettings
 from fastsmtp.errors import ConfigurationError
-from fastsmtp.server.tls.certificates import Certificate
 from fastsmtp.server.tls.layer import Context, TlsObject
 from fastsmtp.server.tls.names import ByName, host_name
 
 if TYPE_CHECKING:
     from _typeshed import Unused
+
+    from fastsmtp.server.tls.certificates import Certificate
 
 __all__ = ["DEFAULT_CIPHERS", "ignore_bad_names", "make_context"]
 
@@ -23,7 +24,7 @@ a sender falls back who has nothing else."""
 _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-def make_context(settings: TlsSettings, certificates: Sequence[Certificate]) -> Context:
+def make_context(settings: TlsSettings, certificates: Sequence["Certificate"]) -> Context:
     """The context of one listener; others do not share it, nor its tickets. `certificates` are those of `settings`.
 
     Raises ConfigurationError for what OpenSSL does not take.
@@ -53,7 +54,7 @@ class _Chooser:
             tls.context = context
 
 
-def _context(settings: TlsSettings, certificates: Sequence[Certificate]) -> ssl.SSLContext:
+def _context(settings: TlsSettings, certificates: Sequence["Certificate"]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = TlsObject
     context.minimum_version = _VERSIONS[settings.minimum]

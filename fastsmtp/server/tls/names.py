@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from fastsmtp.server.tls.certificates import Certificate
+if TYPE_CHECKING:
+    from fastsmtp.server.tls.certificates import Certificate
 
 __all__ = ["ByName", "host_name"]
 
@@ -25,7 +26,7 @@ class ByName(Generic[T]):
     `first` is for all names that nobody else has.
     """
 
-    def __init__(self, certificates: Sequence[Certificate], make: Callable[[Sequence[Certificate]], T]) -> None:
+    def __init__(self, certificates: Sequence["Certificate"], make: Callable[[Sequence["Certificate"]], T]) -> None:
         groups: dict[frozenset[str], list[Certificate]] = {}
         for certificate in certificates:
             groups.setdefault(certificate.names, []).append(certificate)

@@ -5,16 +5,18 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastsmtp.config.tls import TlsSettings
 from fastsmtp.errors import ConfigurationError
 from fastsmtp.ports import Clock
-from fastsmtp.server.tls.certificates import Certificate, read_certificates
 from fastsmtp.server.tls.contexts import make_context
 from fastsmtp.server.tls.handshake import Handshake, TlsStats
 from fastsmtp.server.tls.layer import Context
 from fastsmtp.smtp.transaction import Connection
+
+if TYPE_CHECKING:
+    from fastsmtp.server.tls.certificates import Certificate
 
 __all__ = ["Credentials", "TlsOffer"]
 
@@ -53,7 +55,7 @@ class Credentials:
         self._offers: list[TlsOffer] = []
         self._watching: asyncio.Task[None] | None = None
         self._seen = self._look()
-        self._certificates = read_certificates(settings)
+        self._certificates = _read(settings)
         self._tell(self._certificates)
 
     def offer(self, *, implicit: bool = False) -> TlsOffer:
@@ -89,8 +91,8 @@ class Credentials:
         self._tell(certificates)
         return True
 
-    def _make(self) -> tuple[list[Certificate], list[Context]]:
-        certificates = read_certificates(self._settings)
+    def _make(self) -> tuple[list["Certificate"], list[Context]]:
+        certificates = _read(self._settings)
         return certificates, [make_context(self._settings, certificates) for _ in self._offers]
 
     async def _watch(self) -> None:
@@ -112,7 +114,7 @@ class Credentials:
         if self._settings.client_authorities is not None:
             yield self._settings.client_authorities
 
-    def _tell(self, certificates: list[Certificate]) -> None:
+    def _tell(self, certificates: list["Certificate"]) -> None:
         """Metrics and the log: when they expire, and what an operator should mend."""
         now = self._clock.time()
         for certificate in certificates:
@@ -125,6 +127,13 @@ class Credentials:
                 _log.error(ailment)
             for warning in filter(None, (certificate.warning(now), *certificate.warnings)):
                 _log.warning(warning)
+
+
+def _read(settings: TlsSettings) -> list["Certificate"]:
+    # Late: who offers no encryption need not wait for the library to be imported.
+    from fastsmtp.server.tls.certificates import read_certificates
+
+    return read_certificates(settings)
 
 
 def _look(path: Path) -> tuple[int, ...]:

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
 
-from fastsmtp.directory.pool import FIRST_DELAY_S, LAST_DELAY_S, Pool, backoff_s
+from fastsmtp.directory.pool import Pool
 from fastsmtp.errors import DirectoryError
 from fastsmtp.stats import Stats
 
@@ -355,15 +355,3 @@ def test_closed_it_tells_whoever_waits(database: Database) -> None:
             await waiting
 
     play(scene)
-
-
-def test_backoff_grows_to_its_limit() -> None:
-    def longest() -> Iterator[float]:
-        for failures in range(1, 40):
-            delays = [backoff_s(failures) for _ in range(200)]
-            assert min(delays) >= max(delays) / 2 - 1e-9
-            yield max(delays)
-
-    delays = list(longest())
-    assert FIRST_DELAY_S / 2 <= delays[0] <= FIRST_DELAY_S
-    assert LAST_DELAY_S / 2 <= delays[-1] <= LAST_DELAY_S
