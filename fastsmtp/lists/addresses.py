@@ -25,9 +25,13 @@ from fastsmtp.smtp.address import Address, fold, parse_mailbox
 __all__ = ["AddressEntry", "AddressList", "parse_address_entry"]
 
 _REPEATS: Final = 3
+_CHOICES: Final = 8
 _REGEX_CHARS: Final = 200
 
 _first_word = re.compile(r'(?:"(?:[^"\\]|\\.)*")?\S*').match
+_SYNTAX: Final = ("(", "*", "+", "?", "}")
+"""Behind these a question mark makes nothing optional."""
+
 _token = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 
 Matches: TypeAlias = Callable[[str], bool]
@@ -164,6 +168,12 @@ def _regex(text: str) -> Matches:
         raise ValueError(f"/{text}/ repeats a group, which may take forever; write it without")
     if len(repeats) > _REPEATS:
         raise ValueError(f"/{text}/ repeats {len(repeats)} times, which may take long; at most {_REPEATS} times it can")
+    optional = (index for index, one in enumerate(tokens) if one == "?" and index and tokens[index - 1] not in _SYNTAX)
+    choices = tokens.count("|") + len(list(optional))  # each may double the time
+    if choices > (most := _CHOICES - 2 * len(repeats)):
+        raise ValueError(
+            f"/{text}/ has {choices} times | and ?, which may take long; with its repeats at most {most} do"
+        )
     try:
         with warnings.catch_warnings(action="error"):
             fullmatch = re.compile(text, re.IGNORECASE).fullmatch
