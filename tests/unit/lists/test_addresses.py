@@ -83,7 +83,7 @@ def test_reasons(line: str, text: str, reason: str) -> None:
         ("/.*.*.*.*@b/", "repeats 4 times"),
         ("/" + "a?" * 9 + "a" * 9 + "@b/", "has 9 times"),
         ("/" + "(a|a)" * 9 + "@b/", "has 9 times"),
-        ("/.*-.*@(a|b|c|d|e|f)/", "has 5 times . and ., which may take long; beside its repeats 4 do"),
+        ("/.*-.*@(a|b|c|d|e|f)/", "has 5 times . and ., which may take long; with its repeats at most 4 do"),
         ("/" + "a" * 201 + "/", "at most 200 characters, not 201"),
         ("/a", "stands between two slashes"),
     ],
