@@ -10,7 +10,7 @@ __all__ = ["Table", "default"]
 class Table(BaseModel):
     """What all tables share: frozen, no unknown keys, no guessing of types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def default(value: object, description: str, **constraints: Any) -> Any:
