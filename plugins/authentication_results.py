@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,9 +51,10 @@ class Options:
 class AuthenticationResults(Plugin[Options]):
     """Puts an Authentication-Results field (RFC 8601) on top of each message: what spf, fcrdns and others found out.
 
-    Name it behind those. It says who logged in, too (`auth=pass`), and `none` when nothing was checked. Fields that
-    claim to be ours are forged, and removed (section 5): ids are compared without case, comments, quotes and version,
-    IDNs in either form. A field that cannot be read is removed as well: nobody knows what its reader will make of it.
+    Name it behind those. It says who logged in, too (`auth=pass`), and `none` when nothing was checked; nothing at all
+    when that was so because somebody vouches for the client (`connection.is_trusted`). Fields that claim to be ours
+    are forged, and removed (section 5): ids are compared without case, comments, quotes and version, IDNs in either
+    form. A field that cannot be read is removed as well: nobody knows what its reader will make of it.
 
     * `authserv_id` (the hostname): in whose name the field is written.
     * `own_ids`: further names of ours, by which fields are removed as well.
@@ -71,7 +72,9 @@ class AuthenticationResults(Plugin[Options]):
             removed = message.remove_header(FIELD, self._is_forged)
             if removed:
                 self.record(txn, "fail", f"{removed} {FIELD} field{'s' * (removed > 1)} removed")
-        message.add_header(FIELD, field_value(self._id, _findings(txn), utf8=txn.smtputf8))
+        findings = _findings(txn)
+        if findings or not txn.connection.is_trusted:
+            message.add_header(FIELD, field_value(self._id, findings, utf8=txn.smtputf8))
 
     def _is_forged(self, value: bytes) -> bool:
         if self.options.remove_all:
@@ -80,7 +83,7 @@ class AuthenticationResults(Plugin[Options]):
         return claimed is None or _comparable(claimed) in self._own_ids
 
 
-def _findings(txn: Transaction) -> Iterable[Authentication]:
+def _findings(txn: Transaction) -> Mapping[Authentication, None]:
     """Each finding once, those about the connection first."""
     results = (*txn.connection.results, *txn.results)
     findings = [result.authentication for result in results if result.authentication is not None]

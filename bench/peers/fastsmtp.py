@@ -90,6 +90,7 @@ class FastsmtpPlugins(Fastsmtp):
         if "dns" in Settings.model_fields:
             settings["dns.servers"] = [f"{LOOPBACK}:{zone}"]
         write_lists(site.folder / "lists")
+        (site.folder / "lists" / "access").write_text("")  # the generator is on this machine, and is to be checked
         (site.folder / "fastsmtp.toml").write_text(render(settings, _RATE.sub(_NO_RATE, starter_plugins())))
         beside = [sys.executable, str(Path(__file__).with_name("zone.py")), str(zone)]
         return replace(self._launch(site, port), metrics=metrics, beside=beside)

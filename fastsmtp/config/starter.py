@@ -14,6 +14,11 @@ LISTS: Final[Mapping[str, str]] = {
 #   allow 198.51.100.17                 let in, though the line above denies it
 #   deny  .dynamic.example.net          by the name of the host, as the DNS confirms it
 #   deny  helo .local                   by what it says in HELO
+
+# What this machine sends itself is spared the checks. Take these out to see what the plugins do to you, and where
+# clients come through a program on this machine that does not say who they are.
+trust 127.0.0.0/8
+trust ::1
 """,
     "senders": """\
 # Whose mail is not taken: one entry a line, read again as soon as this file is saved.

@@ -51,6 +51,13 @@ def test_nothing_was_found() -> None:
     assert delivered(b"To: x\n") == b"Authentication-Results: mx.example.test; none\nTo: x\n"
 
 
+def test_of_whom_somebody_vouches_for_nothing_was_to_be_found() -> None:
+    with Site([("access", {"trust": ["192.0.2.0/24"]}), "authentication_results"]) as site:
+        client = site.connect("192.0.2.7")
+        client.send("", "user@example.test", b"Authentication-Results: mx.example.test; spf=pass\nTo: x\n\n")
+        assert site.delivered["user@example.test"] == [b"To: x\n\n"]
+
+
 def test_who_has_logged_in_is_a_result() -> None:
     with Site(["authentication_results"], passwords={"ann@example.test": "secret"}) as site:
         client = site.connect()
