@@ -24,8 +24,8 @@ LISTED: Final = NetworkSet((ip_network("127.0.0.0/8"),))
 """What an answer may be at all (RFC 5782 section 2.1); others come from a domain that somebody else has now."""
 
 # What lists answer to those whom they do not serve, or who ask too much: 127.255.255.0/24 Spamhaus, 127.0.0.1 URIBL and
-# SURBL. RFC 5782 section 5 has 127.0.0.1 for what is listed by nobody.
-NOT_SERVED: Final = NetworkSet((ip_network("127.255.255.0/24"), ip_network("127.0.0.1/32")))
+# SURBL, 127.0.0.255 DNSWL. RFC 5782 section 5 has 127.0.0.1 for what is listed by nobody.
+NOT_SERVED: Final = NetworkSet(tuple(map(ip_network, ("127.255.255.0/24", "127.0.0.1/32", "127.0.0.255/32"))))
 
 
 @dataclass(frozen=True, slots=True)

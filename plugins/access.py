@@ -83,7 +83,7 @@ class Access(Plugin[Options]):
     An entry is a network or an address; a name, which stands for what is below it (`.example.org`: only that); or
     `helo NAME`, which can only be denied, since anybody may say it. The most specific one decides. A name is that of
     the host, as `fcrdns` has confirmed it, or a proxy has said (`connection.remote_name`). It is looked at with the
-    HELO: put `fcrdns` anywhere.
+    HELO: put `fcrdns` before this one.
     """
 
     def __init__(self, options: Options, name: str) -> None:
@@ -102,7 +102,7 @@ class Access(Plugin[Options]):
 
     def on_hello(self, connection: Connection, hello: Hello) -> Reply | Naughty | None:
         rules = self._list.value
-        rule = rules.names.find(connection.remote_name.lower()) or rules.hellos.find(hello.name.lower())
+        rule = rules.names.find(_plain(connection.remote_name)) or rules.hellos.find(_plain(hello.name))
         if rule is None or connection.is_exempt:
             return None
         network = rules.networks.find(connection.remote_address)  # an address is more specific than any name
@@ -118,6 +118,10 @@ class Access(Plugin[Options]):
         if rule.action != "deny":
             return None
         return act(self.options.action, rule.reason or self.options.reason)
+
+
+def _plain(name: str) -> str:
+    return name.lower().rstrip(".")
 
 
 def _parse(line: str) -> Rule:

@@ -11,6 +11,7 @@ from fastsmtp.plugin import (
     Authentication,
     Connection,
     DnsError,
+    Hello,
     Naughty,
     Outcome,
     Plugin,
@@ -50,7 +51,8 @@ class _Looked(dict[str, "asyncio.Future[Found] | Naughty | None"]):
 class Fcrdns(Plugin[Options]):
     """Asks for the name of the client's address (PTR), and for the addresses of the name; `iprev` in RFC 8601.
 
-    It begins when the client connects, and is done at MAIL. A name that is confirmed stands in Received.
+    It begins when the client connects, and HELO waits for it. A name that is confirmed stands in Received, and in
+    `connection.remote_name` for plugins behind this one.
 
     * `refuse` ("nobody"): it is only written down; "no_name" refuses clients whose address has no name at all,
       "unconfirmed" those, too, whose name does not lead back. With `550 5.7.25`, at RCPT: postmaster still gets mail.
@@ -76,6 +78,16 @@ class Fcrdns(Plugin[Options]):
             looked = _Looked()
             connection.notes.put(looked)
         looked[self.name] = state
+
+    def on_hello(self, connection: Connection, hello: Hello) -> Awaitable[None] | None:
+        looked = connection.notes.get(_Looked)
+        state = None if looked is None else looked.get(self.name)
+        if looked is None or not isinstance(state, asyncio.Future):
+            return None
+        return at_once(self._know(connection, looked, state))
+
+    async def _know(self, connection: Connection, looked: _Looked, pending: "asyncio.Future[Found]") -> None:
+        await self._wait(connection, looked, pending)  # what there is to say of it is said at MAIL
 
     def on_mail(self, txn: Transaction, sender: Address) -> Naughty | Awaitable[Naughty | None] | None:
         looked = txn.connection.notes.get(_Looked)

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal
 from fastsmtp.plugin import (
     Address,
     AddressList,
+    Authentication,
     Duration,
     Networks,
     NetworkSet,
@@ -124,7 +125,7 @@ class Greylist(Plugin[Options]):
         options, sender = self.options, txn.sender
         origin = network_of(txn.connection.remote_address, options.v4_bits, options.v6_bits)
         checks = (one.authentication for one in txn.results if one.authentication is not None)
-        if sender.domain and any(check.method == "spf" and check.result == "pass" for check in checks):
+        if sender.domain and any(map(_vouches_for_the_sender, checks)):
             origin = f"spf:{sender.domain}"
         by_sender = {"domain": sender.domain, "address": f"{sender.folded_local}@{sender.domain}", "nothing": "*"}
         to = f"{recipient.folded_local}@{recipient.domain}" if options.by_recipient else "*"
@@ -194,3 +195,9 @@ class Greylist(Plugin[Options]):
 def _origin(key: str) -> str:
     """The key of who is counted for `auto_allow`."""
     return key.rsplit(" ", 2)[0]
+
+
+def _vouches_for_the_sender(check: Authentication) -> bool:
+    """Whether SPF has passed for MAIL: for HELO it passes in anybody's own name."""
+    is_of_mail = any(name == "mailfrom" for _, name, _ in check.properties)
+    return is_of_mail and check.method == "spf" and check.result == "pass"

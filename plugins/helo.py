@@ -129,7 +129,7 @@ class Helo(Plugin[Options]):
     def _look(self, connection: Connection, client: Address, name: str) -> Test | None:
         """The first test that fails without any question."""
         claimed = _address(name)
-        is_here = client.is_loopback
+        is_here = client.is_loopback or client.packed == packed_address(connection.local_address)
         host = name.rstrip(".")
         failed: dict[str, bool] = {
             "own_name": host in self._own_names and not is_here,

@@ -52,7 +52,7 @@ class Options:
     relay: float = -3.0
     early_talker: float = -3.0
     protocol_error: float = -0.5
-    neutral: frozenset[str] = frozenset(("greylist", "rate_limit"))
+    neutral: frozenset[str] = frozenset(("greylist", "naughty", "rate_limit"))
     exempt: Networks = _NOBODY
     reason: str = "Too much of what came from your address was bad, come again later"
 
@@ -87,7 +87,7 @@ class Karma(Plugin[Options]):
     * `network_share` (0.1): how much of the network's score counts; `v4_bits`, `v6_bits` (24, 48) say how large one is.
     * `stored` (1), `rejected` (-1), `deferred` (0), `unknown_recipient` (-1), `relay` (-3), `early_talker` (-3),
       `protocol_error` (-0.5): what a message, an answer of another plugin, a recipient, and a bad command are worth.
-    * `neutral` (greylist and rate_limit): plugins whose answers say nothing about the client.
+    * `neutral` (greylist, naughty and rate_limit): plugins whose answers say nothing about the client.
     * `exempt`: networks and addresses without a score; who has logged in, or is vouched for, has none either.
     * `reason`: what the client hears.
 

@@ -45,6 +45,9 @@ _PLUGINS: Final = """\
 # --- Who comes
 
 [[plugin]]
+use = "fcrdns"             # the name of the client's address; refuses nobody, others read it
+
+[[plugin]]
 use = "access"             # lists/access: whom to trust, deny, allow
 options = { file = "lists/access" }
 
@@ -56,9 +59,6 @@ mode = "shadow"
 use = "early_talker"       # strangers wait for the greeting, which spam cannot
 options = { delay = "3s" }
 
-[[plugin]]
-use = "fcrdns"             # the name of the client's address; refuses nobody, others read it
-
 # Lists of addresses that send spam. Whoever runs one sees who connects to you, and has terms: Spamhaus
 # (zen.spamhaus.org) is free for small sites that ask through a resolver of their own, never through a
 # public one; all others have to register. So none is asked until you say which.
@@ -66,6 +66,10 @@ use = "fcrdns"             # the name of the client's address; refuses nobody, o
 # use = "dnsbl"
 # mode = "shadow"
 # options = { lists = ["zen.spamhaus.org"] }
+
+[[plugin]]
+use = "rate_limit"         # far above what a good server sends to a small site: look at what yours get
+options = { limits = [{ by = "address", rate = "1000/hour" }] }
 
 # --- What it calls itself
 
@@ -96,10 +100,6 @@ use = "bogus_bounce"       # a bounce goes to one recipient
 [[plugin]]
 use = "harvest_guard"      # who tries one name after the other is slowed down, and then hung up on
 options = { delay = "1s" }
-
-[[plugin]]
-use = "rate_limit"         # far above what a good server sends to a small site: look at what yours get
-options = { limits = [{ by = "address", rate = "1000/hour" }] }
 
 # Strangers are asked to come again in some minutes. Most spam does not; good mail of strangers is late.
 # [[plugin]]

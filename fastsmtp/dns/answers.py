@@ -34,6 +34,9 @@ __all__ = ["RECORDS_MAX", "answer_of", "failure_of"]
 RECORDS_MAX: Final = 100
 """So many records of one answer are taken; nobody who means well has more."""
 
+OCTETS_MAX: Final = 16_384
+"""So much text of one answer is taken: the owner of a name decides what we remember, and under how many names."""
+
 ALIASES_MAX: Final = 16
 
 # One object each, however many of them are remembered.
@@ -52,6 +55,8 @@ def answer_of(result: DNSResult, name: str, kind: Kind) -> tuple[DnsAnswer[Any],
     if found:
         ttls += [record.ttl for record in found]
         records = [_READERS[kind](record.data) for record in found[:RECORDS_MAX]]
+        if sum(map(_octets, records)) > OCTETS_MAX:
+            raise DnsError("bad answer")
         return DnsAnswer(tuple(sorted(records) if kind == "MX" else records)), min(ttls)
     soa = next((record for record in result.authority if record.type == QUERY_TYPE_SOA), None)
     if soa is None:
@@ -81,6 +86,11 @@ def _follow(result: DNSResult, name: str) -> tuple[str, list[int]]:
         ttls.append(alias.ttl)
         name = _folded(alias.data.cname)  # type: ignore[union-attr] # of a CNAME
     return name, ttls
+
+
+def _octets(record: AnyRecord) -> int:
+    text = record.host if isinstance(record, MailExchanger) else record
+    return len(text) if isinstance(text, str) else 0
 
 
 def _folded(name: str) -> str:

@@ -168,7 +168,7 @@ def describe(opinion: Reply | Naughty | Address | Mapping[Address, Reply]) -> st
 
 
 class ShadowGuard(Guard):
-    """The guard of a plugin in shadow mode: what its hook did to the greeting or to the message is taken back."""
+    """The guard of a plugin in shadow mode: what its hook did to connection, greeting or message is taken back."""
 
     def call(self, *args: Any) -> AnyOpinion | Awaitable[AnyOpinion]:
         """As for every guard."""
@@ -188,7 +188,23 @@ class ShadowGuard(Guard):
 
 
 def _memory_of(args: tuple[Any, ...]) -> Callable[[], None]:
-    """Puts back what a hook can change in what it was given: a Hello's extensions, Credentials, a Message's fields."""
+    """Puts back what a hook can change in what it was given: a Hello's extensions, Credentials, a Message's fields, and
+    what others believe of a client.
+    """
+    connection = args[0].connection if isinstance(args[0], Transaction) else args[0]
+    take_back = _memory_of_what_was_given(args)
+    if not isinstance(connection, Connection):
+        return take_back
+    is_trusted, remote_name = connection.is_trusted, connection.remote_name
+
+    def take_all_back() -> None:
+        connection.is_trusted, connection.remote_name = is_trusted, remote_name
+        take_back()
+
+    return take_all_back
+
+
+def _memory_of_what_was_given(args: tuple[Any, ...]) -> Callable[[], None]:
     match args:
         case (Connection(), Hello() as hello):
             return partial(setattr, hello, "extensions", dict(hello.extensions))

@@ -15,6 +15,7 @@ Network = tuple[int, int, int]
 
 _RESULTS: Final = {"": "pass", "+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
 _BITS: Final = {4: 32, 6: 128}
+_MOST_CHARACTERS: Final = 4096  # section 3.4 asks for 450 at most; each check reads ten records, and waits for nobody
 _KEPT_CHARACTERS: Final = 2048  # what is kept of other people's records is bounded
 
 _is_record = re.compile(r"v=spf1(?: |\Z)", re.IGNORECASE).match
@@ -59,6 +60,8 @@ def parse_record(text: str) -> Record:
 
 
 def _parse(text: str) -> Record:
+    if len(text) > _MOST_CHARACTERS:
+        raise SpfSyntaxError(f"more than {_MOST_CHARACTERS} characters")
     if not text.isascii():
         raise SpfSyntaxError("characters that are not ASCII")
     mechanisms: list[Mechanism] = []

@@ -69,6 +69,13 @@ def test_text_that_is_none() -> None:
     assert answer_of(result, "a.test", "TXT")[0].records == ("v=�\0",)
 
 
+def test_more_text_than_anybody_means() -> None:
+    strings = [record("a.test", QUERY_TYPE_TXT, TXTRecordData(b"x" * 4096)) for _ in range(5)]
+    assert len(answer_of(said(*strings[:4]), "a.test", "TXT")[0].records) == 4
+    with pytest.raises(DnsError, match="bad answer"):
+        answer_of(said(*strings), "a.test", "TXT")
+
+
 def test_failures() -> None:
     assert failure_of(ARES_ENOTFOUND) == (DnsAnswer(exists=False), None)
     assert failure_of(ARES_ENODATA) == (DnsAnswer(), None)

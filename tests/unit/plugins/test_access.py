@@ -138,3 +138,29 @@ def test_thousands_of_networks(tmp_path: Path) -> None:
     with access(file=str(file)) as site:
         assert not site.connect("10.78.31.9").is_open  # the last one
         assert site.connect("10.78.32.9").is_open
+
+
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_names_that_fcrdns_confirms_count_from_the_first_connection_on(is_remembered: bool) -> None:
+    zone = """
+    7.2.0.192.in-addr.arpa  PTR  a.good.example
+    a.good.example          A    192.0.2.7
+    8.2.0.192.in-addr.arpa  PTR  b.bad.example
+    b.bad.example           A    192.0.2.8
+    """
+    options = {"trust": ["good.example"], "deny": ["bad.example no"]}
+    with Site(["fcrdns", ("access", options), Strict], zone=zone) as site:
+        site.resolver.is_remembered = is_remembered
+        assert send(site, "192.0.2.7") == "250"
+        assert send(site, "192.0.2.8") == "550 5.7.1 no"
+        assert send(site, "192.0.2.9") == "550"
+
+
+def test_a_dot_at_the_end_makes_no_other_name() -> None:
+    with access(deny=["helo .local no"]) as site:
+        assert send(site, "192.0.2.1", "foo.local.") == send(site, "192.0.2.1", "foo.local") == "550 5.7.1 no"
+
+
+def test_in_shadow_nobody_is_trusted() -> None:
+    with Site([{"use": "access", "mode": "shadow", "options": {"trust": ["192.0.2.0/24"]}}, Strict]) as site:
+        assert send(site, "192.0.2.1") == "550"

@@ -96,11 +96,11 @@ def test_trouble_refuses_nobody(trouble: str, is_remembered: bool) -> None:
         assert found.authentication.result == "temperror"
 
 
-def test_it_begins_at_the_connection_and_keeps_nobody_waiting_for_it() -> None:
+def test_it_begins_at_the_connection_and_the_greeting_does_not_wait() -> None:
     with site() as served:
         served.resolver.hold()
         client = served.connect("192.0.2.1")
-        assert client.hello().code == 250
+        assert client.greeting.code == 220
         assert served.resolver.asked == [("PTR", "1.2.0.192.in-addr.arpa")]
         client.disconnect()
 

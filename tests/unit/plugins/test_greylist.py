@@ -179,7 +179,9 @@ class Says(Plugin[NoOptions]):
         if sender.local == "good":
             self.record(txn, "pass", "good")
         if sender.local == "spf":
-            self.record(txn, "pass", "spf", Authentication("spf", "pass"))
+            self.record(txn, "pass", "spf", Authentication("spf", "pass", (("smtp", "mailfrom", str(sender)),)))
+        if sender.local == "helo":
+            self.record(txn, "pass", "spf", Authentication("spf", "pass", (("smtp", "helo", "anybody.example"),)))
 
 
 def test_who_is_trusted_by_another_plugin() -> None:
@@ -197,6 +199,13 @@ def test_where_spf_passes_any_host_of_the_sender_may_come_again() -> None:
         assert send(mx.connect("203.0.113.1"), "spf@example.org") == 250
         assert send(mx.connect("192.0.2.1"), "spf@example.net") == 451
         assert send(mx.connect("192.0.2.1"), "forged@example.org") == 451
+
+
+def test_that_spf_passes_for_the_helo_says_nothing_of_the_sender() -> None:
+    with Site([Says, "greylist"], users=USERS) as mx:
+        assert send(mx.connect("192.0.2.1"), "helo@example.org") == 451
+        mx.clock.advance(5 * MINUTE)
+        assert send(mx.connect("198.51.100.1"), "helo@example.org") == 451
 
 
 def test_when_nobody_knows_mail_goes_on() -> None:
