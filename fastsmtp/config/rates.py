@@ -13,6 +13,7 @@ __all__ = ["Rate", "RateText", "parse_rate"]
 _NAMES: Final = {"second": "s", "minute": "m", "hour": "h", "day": "d"}
 _LONGEST_S: Final = 366 * 86_400.0
 _MOST: Final = 10**9
+_FULL_NS: Final = 100 * 366 * 86_400 * 10**9  # a bucket is counted in nanoseconds, in 64 bits
 
 _spelling = re.compile(r"([0-9]{1,10}) ?/ ?([0-9]{0,9}) ?([a-z]+)\Z").match
 
@@ -24,6 +25,10 @@ class Rate:
     count: int
     per_s: float
     burst: int
+
+    def __post_init__(self) -> None:
+        if self.interval_ns * self.burst > _FULL_NS:
+            raise ValueError(f"{self} in a bucket of {self.burst} takes more than a century to fill")
 
     @property
     def interval_ns(self) -> int:

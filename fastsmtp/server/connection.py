@@ -182,10 +182,13 @@ class ConnectionProtocol:
     def eof_received(self) -> bool:
         """The client sends no more; it may still want to hear the answer to what it sent."""
         self._eof = True
-        if self._pending is not None or self._is_paused or not self._flow.can_write:
-            return True
-        self._run()
-        return self._is_paused
+        if not self._is_stopped():
+            self._run()
+        return self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        """Whether it goes on by itself, later."""
+        return self._pending is not None or self._is_paused or not self._flow.can_write
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it went does not matter to us
         if self._is_due:  # what came before the end is heard before the end
@@ -217,6 +220,8 @@ class ConnectionProtocol:
         elif self._session.closing or not self._flow.can_write:
             self._count_limit(READING_TIME)
             self.abort()  # it does not even read
+        elif self._is_due:
+            self._run()  # it was in time; that we have not read it yet is our affair
         elif (limit := self._pace.passed(now)) is None:
             self.deadline = self._pace.next_span(now)
         else:
@@ -322,6 +327,8 @@ class ConnectionProtocol:
         self._is_due = False
         if not self._flow.can_write and not self._gone:
             self._hold_input()
+            if self.deadline == NEVER:  # as in _answered
+                self.deadline = self._shared.loop.time() + self._service.patience.command_s
             return False
         self._is_waiting = self._advance_safely()
         return True
@@ -350,16 +357,19 @@ class ConnectionProtocol:
             self._settle()
         try:
             waiting = self._advance()
-        except Exception:  # noqa: BLE001 - see below
-            # A fault of ours: the client shall come again, the operator shall know, the worker goes on.
-            self._shared.stats.cells[self._shared.stats.faults] += 1
-            _log.exception("internal error", extra={"id": self._session.connection.id})
-            self._session.turn_away(Reply(421, "4.3.0", LOCAL_TROUBLE.text, closes=True))
+        except Exception as error:  # noqa: BLE001 - see there
+            self._fail(error)
             waiting = False
         if not waiting and self._eof and not self._session.closing and not self._is_paused:
             self._session.lose()
             self._advance()
         return waiting
+
+    def _fail(self, error: Exception) -> None:
+        """A fault of ours: the client shall come again, the operator shall know, the worker goes on."""
+        self._shared.stats.cells[self._shared.stats.faults] += 1
+        _log.error("internal error", exc_info=error, extra={"id": self._session.connection.id})
+        self._session.turn_away(Reply(421, "4.3.0", LOCAL_TROUBLE.text, closes=True))
 
     def _go_on(self) -> None:
         """So many commands came at once that others had their turn in between."""
@@ -436,7 +446,10 @@ class ConnectionProtocol:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the client must hear something
             _log.error("no answer", exc_info=error, extra={"id": self._session.connection.id})
             answer = LOCAL_TROUBLE
-        self._resume(answer)
+        try:
+            self._resume(answer)
+        except Exception as error:  # noqa: BLE001 - see there
+            self._fail(error)
         if self._gone or self._flow.can_write:
             self._is_due = True
             self._shared.round.add(self)

@@ -56,3 +56,8 @@ def test_a_token_takes_its_time() -> None:
 @given(st.integers(1, 10**9), st.sampled_from(["second", "minute", "hour", "day", "ms"]))
 def test_no_rate_is_too_fast_for_the_clock(count: int, unit: str) -> None:
     assert parse_rate(f"{count}/{unit}").interval_ns >= 1
+
+
+def test_a_bucket_that_is_never_full_again_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="more than a century"):
+        parse_rate("1/day").with_burst(100_000)

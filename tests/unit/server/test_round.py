@@ -126,6 +126,22 @@ def test_much_at_once_does_not_wait(tmp_path: Path) -> None:
     in_rounds(tmp_path, test)
 
 
+def test_an_end_of_input_in_the_turn_of_the_last_line_waits_for_the_answer(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        protocol, transport = greeted(rig)
+        protocol.data_received(TO_DATA)
+        await asyncio.sleep(0)
+        protocol.data_received(b"x\r\n.\r\n")
+        assert protocol.eof_received() is True  # the transport stays open, as with TLS, whose last record was both
+        rig.fake.futures[0].set_result(Reply(250, "2.0.0", "stored"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert transport.writes[-1] == b"250 2.0.0 stored\r\n"
+        assert transport.calls == ["close"]
+
+    in_rounds(tmp_path, test)
+
+
 def test_a_message_is_whole_although_its_client_is_gone_in_the_same_turn(tmp_path: Path) -> None:
     async def test(rig: Rig) -> None:
         protocol, _ = greeted(rig)
