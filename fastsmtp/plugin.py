@@ -17,11 +17,12 @@ from fastsmtp.dns_lists import DnsList, DnsLists, Inquiry, listed_name
 from fastsmtp.errors import DnsError, PluginLoadError, StateError
 from fastsmtp.later import then
 from fastsmtp.lists.addresses import AddressEntry, AddressList, parse_address_entry
+from fastsmtp.lists.blocked import BlockList
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.lists.lines import read_entries
 from fastsmtp.lists.networks import Network, NetworkMap, parse_network
 from fastsmtp.lists.watched import WatchedFile
-from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver
+from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver, StoredLists
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.field_text import plain_text, quoted
@@ -40,6 +41,7 @@ __all__ = [
     "AddressEntry",
     "AddressList",
     "Authentication",
+    "BlockList",
     "Connection",
     "Credentials",
     "DnsError",
@@ -73,6 +75,7 @@ __all__ = [
     "SitePath",
     "Stage",
     "StateError",
+    "StoredLists",
     "Transaction",
     "Verdict",
     "WatchedFile",
@@ -146,6 +149,7 @@ class Services:
     buckets: Buckets
     records: Records
     resolver: Resolver
+    lists: StoredLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +174,12 @@ class Plugin(Generic[OptionsT]):
 
     `spares_exempt`: it is not asked about connections that are exempt, since somebody vouches for them or has logged
     in. What looks for junk of strangers says so; what it is told it still is. `asks_dns`: without the DNS it knows
-    nothing, so that `fastsmtp check` tries it.
+    nothing, so that `fastsmtp check` tries it, as it does the lists of the directory that are named in `reads_lists`.
     """
 
     spares_exempt: ClassVar[bool] = False
     asks_dns: ClassVar[bool] = False
+    reads_lists: tuple[str, ...] = ()
 
     def __init__(self, options: OptionsT, name: str) -> None:
         self.options = options

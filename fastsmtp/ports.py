@@ -19,6 +19,7 @@ __all__ = [
     "DnsAnswer",
     "Elsewhere",
     "Found",
+    "ListRow",
     "Login",
     "Logins",
     "Lookup",
@@ -32,6 +33,8 @@ __all__ = [
     "Rate",
     "Records",
     "Resolver",
+    "StoredLists",
+    "StoredRows",
     "Whereabouts",
 ]
 
@@ -200,6 +203,31 @@ class Resolver(Protocol):
 
     def reverse(self, address: str, about: Connection | Transaction | None = None, /) -> Lookup[str]:
         """The names of an IP address (PTR). Raises ValueError for what is none."""
+        ...
+
+
+class ListRow(NamedTuple):
+    """An entry of a list, as somebody wrote it, and what the client hears; empty where nothing is said of that."""
+
+    entry: str
+    reason: str
+
+
+class StoredRows(NamedTuple):
+    """All rows of a list; by the `mark` its backend knows whether it is still the same."""
+
+    mark: object
+    rows: tuple[ListRow, ...]
+
+
+class StoredLists(Protocol):
+    """Lists that the operator keeps in the directory's database: `sender` and `recipient`."""
+
+    async def rows(self, name: str, seen: StoredRows | None = None) -> StoredRows:
+        """What the list has now; with what was `seen` before, that itself when nothing has changed.
+
+        Nothing is remembered, so that nobody asks for each message. Raises DirectoryError.
+        """
         ...
 
 

@@ -2,22 +2,19 @@
 
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 from fastsmtp.plugin import (
     Address,
     AddressEntry,
-    AddressList,
+    BlockList,
     OptionalSitePath,
     Plugin,
     Reply,
     Services,
     Transaction,
-    WatchedFile,
     canonical_domain,
     parse_address_entry,
     parse_mailbox,
-    read_entries,
     reject,
 )
 
@@ -26,18 +23,20 @@ __all__ = ["BlockRecipient", "Options"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Entries stand in the lists here, or in the file, or in both."""
+    """Entries stand in the lists here, in the file, in the directory, or in several of these."""
 
     addresses: frozenset[str] = frozenset()
     local_parts: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
     file: OptionalSitePath = None
+    directory: bool = False
     reason: str = "No mail is taken for this recipient"
 
     def __post_init__(self) -> None:
-        if not self.entries() and self.file is None:
-            raise ValueError("name at least one of `addresses`, `local_parts`, `domains`, `patterns` and `file`")
+        if not self.entries() and self.file is None and not self.directory:
+            names = "`addresses`, `local_parts`, `domains`, `patterns`, `file` and `directory`"
+            raise ValueError(f"name at least one of {names}")
 
     def entries(self) -> list[AddressEntry]:
         """Those of the lists."""
@@ -56,6 +55,7 @@ class BlockRecipient(Plugin[Options]):
     * `domains`: everybody in these domains, without their subdomains.
     * `patterns`: entries of any form: addresses, domains, wildcards, regular expressions, and exceptions to them.
     * `file`: such entries, one a line, read again when it changes; behind one may stand what the client hears.
+    * `directory` (false): entries of the list `recipient` in the directory, too: `fastsmtp block`.
     * `reason`: what the client hears.
 
     Everybody must be able to write to the postmaster (RFC 5321 section 4.5.1): they are blocked only by an entry that
@@ -64,20 +64,18 @@ class BlockRecipient(Plugin[Options]):
 
     def __init__(self, options: Options, name: str) -> None:
         super().__init__(options, name)
-        self._list = WatchedFile(options.file, self._read)
+        self.reads_lists = ("recipient",) if options.directory else ()
+        self._blocked = BlockList(options.entries(), options.file, self.reads_lists, subdomains=False)
 
     async def start(self, services: Services) -> None:
-        self._list.start()
+        await self._blocked.start(services.lists)
 
     async def stop(self) -> None:
-        await self._list.stop()
+        await self._blocked.stop()
 
     def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | None:
-        blocked = self._list.value.find(recipient)
+        blocked = self._blocked.find(recipient)
         if blocked is None or (recipient.is_postmaster and not blocked.is_by_name):
             return None
         self.record(txn, "fail", f"<{recipient}> is blocked by {blocked.text}")
         return reject("5.7.1", blocked.reason or self.options.reason)
-
-    def _read(self, file: Path | None) -> AddressList:
-        return AddressList([*self.options.entries(), *read_entries(file, parse_address_entry)], subdomains=False)

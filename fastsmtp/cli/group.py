@@ -7,6 +7,7 @@ import click
 
 from fastsmtp import __version__
 from fastsmtp.cli.alias import alias
+from fastsmtp.cli.block import block
 from fastsmtp.cli.check import check
 from fastsmtp.cli.db import db
 from fastsmtp.cli.domain import domain
@@ -23,7 +24,7 @@ __all__ = ["main"]
 
 _SECTIONS: Final[Mapping[str, tuple[click.Command, ...]]] = {
     "Run": (init, serve),
-    "Who exists": (domain, user, alias, quota, db),
+    "Who exists": (domain, user, alias, block, quota, db),
     "Look": (check, plugins, explain, test_plugin),
 }
 _EXIT_CODES: Final = "Exit codes: 0 fine, 1 configuration, 2 usage, 3 could not start."

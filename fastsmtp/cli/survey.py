@@ -14,9 +14,10 @@ from fastsmtp.config.listeners import users_of
 from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings, StateSettings
 from fastsmtp.config.process import ProcessSettings
-from fastsmtp.directory.backend import check_logins, database
+from fastsmtp.directory.backend import check_logins, database, stored_lists
 from fastsmtp.dns.resolver import CachedResolver
 from fastsmtp.errors import ConfigurationError, DirectoryError, DnsError, StartError, StateError
+from fastsmtp.lists.stored import parse_rows
 from fastsmtp.log import socket_of
 from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.plugin import Stage
@@ -62,7 +63,9 @@ def survey(path: Path) -> list[Finding]:
     if "process" not in faulty and settings.process.user:
         findings += _process_user(path, settings.process)
     if "directory" not in faulty:
-        findings += asyncio.run(_database(settings))
+        findings += (database_findings := asyncio.run(_database(settings)))
+        if "plugin_path" not in faulty and all(one.level != "error" for one in database_findings):
+            findings += asyncio.run(_lists(settings))
     if "maildir" not in faulty:
         findings.append(_folder("mail root", settings.maildir.root, "[maildir] root"))
         if settings.maildir.durability == "journal":
@@ -180,6 +183,23 @@ async def _database(settings: Settings) -> list[Finding]:
     found = [Finding("directory", "ok", f"{url}, active domains: {len(domains)}")]
     found += [Finding("directory", "warning", _no_postmaster(name)) for name in lacking]
     return found + ([Finding("passwords", "warning", _unreadable(unreadable))] if unreadable else [])
+
+
+async def _lists(settings: Settings) -> list[Finding]:
+    """Whether the lists in the directory can be read, where a plugin reads some."""
+    try:
+        loaded = load_plugins(settings.plugin, settings.plugin_path)
+    except ConfigurationError:
+        return []  # which is said already
+    names = dict.fromkeys(name for plugin in loaded for name in plugin.plugin.reads_lists)
+    lists = stored_lists(settings.directory)
+    try:
+        found = [f"{name}: {len(parse_rows(name, (await lists.rows(name)).rows))}" for name in names]
+    except (DirectoryError, ValueError) as error:
+        return [Finding("lists", "error", problem) for problem in str(error).splitlines()]
+    finally:
+        await lists.close()
+    return [Finding("lists", "ok", f"entries of {', '.join(found)}")] if found else []
 
 
 def _domains_and_logins(settings: Settings) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
-"""Who exists, for the command line: everything that changes domains, users and aliases, in either database.
+"""Who exists, for the command line: everything that changes domains, users, aliases and lists, in either database.
 
-Its parts are admin_domains, admin_users, admin_aliases and admin_import. Each statement is written once;
+Its parts are admin_domains, admin_users, admin_aliases, admin_blocks and admin_import. Each statement is written once;
 database_sqlite and database_postgres carry it out.
 """
 
@@ -9,16 +9,19 @@ from types import TracebackType
 from typing import Self
 
 from fastsmtp.directory.admin_aliases import AliasAdmin
+from fastsmtp.directory.admin_blocks import BlockAdmin
 from fastsmtp.directory.admin_domains import DomainAdmin
 from fastsmtp.directory.admin_import import AdminImport, Imported, RefusedImportError
 from fastsmtp.directory.admin_rows import (
     AliasList,
+    BlockRow,
     DomainAlias,
     DomainInUseError,
     DomainRow,
     DuplicateError,
     UnknownAliasError,
     UnknownDomainError,
+    UnknownEntryError,
     UnknownUserError,
     UserRow,
 )
@@ -26,13 +29,15 @@ from fastsmtp.directory.alias_warnings import AliasWarnings
 from fastsmtp.directory.database import BUSY_TIMEOUT_S
 from fastsmtp.directory.database_sqlite import SqliteDatabase
 from fastsmtp.directory.lookup import Rules
-from fastsmtp.directory.names import AdminError, BadAddressError, MailboxNameError
+from fastsmtp.directory.names import AdminError, BadAddressError, BadEntryError, MailboxNameError
 
 __all__ = [
     "Admin",
     "AdminError",
     "AliasList",
     "BadAddressError",
+    "BadEntryError",
+    "BlockRow",
     "DomainAlias",
     "DomainInUseError",
     "DomainRow",
@@ -43,12 +48,13 @@ __all__ = [
     "SqliteAdmin",
     "UnknownAliasError",
     "UnknownDomainError",
+    "UnknownEntryError",
     "UnknownUserError",
     "UserRow",
 ]
 
 
-class Admin(DomainAdmin, AliasAdmin, AliasWarnings, AdminImport):
+class Admin(DomainAdmin, AliasAdmin, BlockAdmin, AliasWarnings, AdminImport):
     """Changes a directory, each change in a transaction of its own; a context manager that closes the database.
 
     Every method raises DirectoryError when the database cannot be used, and an AdminError when the change makes no

@@ -1,25 +1,28 @@
 """What the administration shows, and what it says when a change cannot be made."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastsmtp.directory.names import AdminError
 from fastsmtp.smtp.address import Address
 
 __all__ = [
     "AliasList",
+    "BlockRow",
     "DomainAlias",
     "DomainInUseError",
     "DomainRow",
     "DuplicateError",
     "UnknownAliasError",
     "UnknownDomainError",
+    "UnknownEntryError",
     "UnknownUserError",
     "UserRow",
 ]
 
 
 class DuplicateError(AdminError):
-    """The domain, user or alias is there already."""
+    """The domain, user, alias or entry is there already."""
 
 
 class UnknownDomainError(AdminError):
@@ -32,6 +35,10 @@ class UnknownUserError(AdminError):
 
 class UnknownAliasError(AdminError):
     """The alias, or a target of it, is not in the directory."""
+
+
+class UnknownEntryError(AdminError):
+    """The entry is not on the list."""
 
 
 class DomainInUseError(AdminError):
@@ -87,3 +94,11 @@ class AliasList:
     def address(self) -> str:
         """The address as it is written; `*@domain` is everybody who has no mailbox and no alias."""
         return str(Address(self.name, self.domain))
+
+
+class BlockRow(NamedTuple):
+    """An entry of the list `sender` or `recipient`, and what the client hears; empty for what the plugin says."""
+
+    list: str
+    entry: str
+    reason: str

@@ -9,6 +9,7 @@ from fastsmtp.directory.cache import CachedDirectory
 from fastsmtp.directory.layout import Layout
 from fastsmtp.directory.queries import OwnQueries
 from fastsmtp.directory.sqlite import SqliteDirectory
+from fastsmtp.directory.stored_lists import SqliteLists
 from fastsmtp.errors import ConfigurationError
 from fastsmtp.ports import Clock, Logins
 from fastsmtp.smtp.address import Address
@@ -16,8 +17,9 @@ from fastsmtp.stats import Stats
 
 if TYPE_CHECKING:
     from fastsmtp.directory.postgres import PostgresDirectory
+    from fastsmtp.directory.stored_lists_postgres import PostgresLists
 
-__all__ = ["cached_directory", "check_logins", "database", "layout"]
+__all__ = ["cached_directory", "check_logins", "database", "layout", "stored_lists"]
 
 _QUERIES: Final = ("domain", "recipient", "login")  # the last one for sites with AUTH
 
@@ -75,6 +77,17 @@ def cached_directory(
         stale_ttl_s=settings.stale_ttl,
         clock=clock,
         stats=stats,
+    )
+
+
+def stored_lists(settings: DirectorySettings) -> "SqliteLists | PostgresLists":
+    """The lists that are kept there. Nothing is opened before somebody asks, and then on a connection of its own."""
+    if isinstance(settings.url, SqliteUrl):
+        return SqliteLists(settings.url.path)
+    from fastsmtp.directory.stored_lists_postgres import PostgresLists  # late, as above
+
+    return PostgresLists(
+        settings.url, connect_timeout_s=settings.connect_timeout, statement_timeout_s=settings.statement_timeout
     )
 
 

@@ -8,7 +8,15 @@ from fastsmtp.directory.lookup import is_mailbox_name
 from fastsmtp.errors import FastsmtpError
 from fastsmtp.smtp.address import Address, AddressError, canonical_domain, parse_mailbox
 
-__all__ = ["AdminError", "BadAddressError", "MailboxNameError", "read_address", "read_domain", "read_new_address"]
+__all__ = [
+    "AdminError",
+    "BadAddressError",
+    "BadEntryError",
+    "MailboxNameError",
+    "read_address",
+    "read_domain",
+    "read_new_address",
+]
 
 _DOMAIN_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + "-_.")
 _USER_CHARACTERS: Final = frozenset(
@@ -23,6 +31,10 @@ class AdminError(FastsmtpError):
 
 class BadAddressError(AdminError):
     """Not an address, or not a domain name."""
+
+
+class BadEntryError(AdminError):
+    """Nothing that can stand on a list."""
 
 
 class MailboxNameError(AdminError):

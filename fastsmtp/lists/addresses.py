@@ -15,14 +15,14 @@ Behind an entry of a file, after a blank, may stand what the client hears.
 
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.smtp.address import Address, fold, parse_mailbox
 
-__all__ = ["AddressEntry", "AddressList", "parse_address_entry"]
+__all__ = ["AddressEntry", "AddressList", "find_in", "parse_address_entry"]
 
 _REPEATS: Final = 3
 _CHOICES: Final = 8
@@ -122,9 +122,24 @@ class AddressList:
     def find(self, address: Address) -> AddressEntry | None:
         """The entry by which an address is meant, or None."""
         found = self._tables.find(address)
-        if found is None or self._exceptions is None or self._exceptions.find(address) is None:
-            return found
-        return None
+        return None if found is None or self.excepts(address) else found
+
+    def find_excepted(self, address: Address) -> AddressEntry | None:
+        """The same, whatever is excepted."""
+        return self._tables.find(address)
+
+    def excepts(self, address: Address) -> bool:
+        """Whether an exception is about it."""
+        return self._exceptions is not None and self._exceptions.find(address) is not None
+
+
+def find_in(lists: Sequence[AddressList], address: Address) -> AddressEntry | None:
+    """As `find` of one list in which all of them stood, one after the other."""
+    for one in lists:
+        found = one.find_excepted(address)
+        if found is not None:
+            return None if any(each.excepts(address) for each in lists) else found
+    return None
 
 
 def _tables(entries: list[AddressEntry], *, subdomains: bool) -> _Tables:

@@ -13,7 +13,7 @@ from fastsmtp._clients import ClientTable
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.maildir import MaildirStore
-from fastsmtp.directory.backend import cached_directory, check_logins
+from fastsmtp.directory.backend import cached_directory, check_logins, stored_lists
 from fastsmtp.directory.passwords import PasswordChecker
 from fastsmtp.dns.resolver import CachedResolver
 from fastsmtp.errors import DirectoryError, StartError
@@ -96,6 +96,7 @@ class Server:
         self._state = state(settings.state, here, self._clock, self.stats)
         self._directory = cached_directory(settings.directory, settings.postmaster, self._clock, self.stats)
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
+        self._lists = stored_lists(settings.directory)
         self._resolver = CachedResolver(settings.dns, self._clock, self.stats)
         self._passwords = PasswordChecker(waiting=settings.auth.waiting) if settings.has_auth else None
         entries = settings.listeners
@@ -217,6 +218,7 @@ class Server:
                 await loaded.plugin.stop()
             except Exception:  # noqa: BLE001 - the others are to be stopped all the same
                 _log.exception("plugin does not stop", extra={"plugin": loaded.name})
+        await self._lists.close()
         await self._resolver.close()
         if self._passwords is not None:
             self._passwords.close()
@@ -280,6 +282,7 @@ class Server:
             buckets=self._state.buckets,
             records=self._state.records,
             resolver=self._resolver,
+            lists=self._lists,
         )
         for loaded in self._plugins:
             try:

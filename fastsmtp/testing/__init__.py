@@ -32,12 +32,13 @@ from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
 from fastsmtp.testing.client import Client, Heard
 from fastsmtp.testing.resolver import MemoryResolver
 from fastsmtp.testing.site import PluginSpec, Site
-from fastsmtp.testing.world import MemoryStore, SettableClock
+from fastsmtp.testing.world import MemoryLists, MemoryStore, SettableClock
 
 __all__ = [
     "Client",
     "Heard",
     "MemoryBuckets",
+    "MemoryLists",
     "MemoryRecords",
     "MemoryResolver",
     "MemoryStore",

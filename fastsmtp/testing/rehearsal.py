@@ -12,7 +12,7 @@ import orjson
 
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
-from fastsmtp.directory.backend import cached_directory
+from fastsmtp.directory.backend import cached_directory, stored_lists
 from fastsmtp.dns.resolver import CachedResolver
 from fastsmtp.errors import FastsmtpError, StartError
 from fastsmtp.log.encoding import encode_line
@@ -93,6 +93,7 @@ class Rehearsal(Site):
         self.pipeline = Pipeline(chain, directory, self.store, self.stats)
         self.options = session_options(settings, entry, self.pipeline)
         self.buckets, self.records = MemoryBuckets(clock), MemoryRecords(clock)
+        self._real_lists = stored_lists(settings.directory)
 
     @property
     def _services(self) -> Services:
@@ -103,6 +104,7 @@ class Rehearsal(Site):
             buckets=self.buckets,
             records=self.records,
             resolver=CachedResolver(self._settings.dns, self._system_clock, self.stats),
+            lists=self._real_lists,
         )
 
     async def _start(self) -> None:
@@ -117,6 +119,7 @@ class Rehearsal(Site):
 
     async def _stop(self) -> None:
         await super()._stop()
+        await self._real_lists.close()
         if self.directory is not self._real_directory:
             await self._real_directory.close()
 

@@ -31,7 +31,7 @@ from fastsmtp.state.memory import MemoryBuckets, MemoryRecords
 from fastsmtp.stats import Stats
 from fastsmtp.testing.client import Client
 from fastsmtp.testing.resolver import MemoryResolver
-from fastsmtp.testing.world import MemoryStore, SettableClock
+from fastsmtp.testing.world import MemoryLists, MemoryStore, SettableClock
 from fastsmtp.testing.zone import ZoneSpec
 
 __all__ = ["PluginSpec", "Site"]
@@ -57,7 +57,7 @@ class Site:
 
     With `byte_by_byte` clients send single bytes. `transactions` are those that ended, `delivered` the mail by mailbox
     (of the MemoryStore), `clock` the only time there is, except for the timeouts of plugins, which are real. `buckets`
-    and `records` are what plugins share.
+    and `records` are what plugins share, `lists` those of the directory.
 
     Raises PluginLoadError like the server, and whatever a plugin raises when it starts.
     """
@@ -79,6 +79,7 @@ class Site:
         self.clock = SettableClock()
         self.buckets = MemoryBuckets(self.clock)
         self.records = MemoryRecords(self.clock)
+        self.lists = MemoryLists()
         self.stats = Stats()
         self.directory: Directory = directory or _directory(users, passwords or {})
         self.store: MessageStore = store or memory
@@ -173,6 +174,7 @@ class Site:
             buckets=self.buckets,
             records=self.records,
             resolver=self.resolver,
+            lists=self.lists,
         )
 
     async def _start(self) -> None:

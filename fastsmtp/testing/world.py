@@ -1,9 +1,11 @@
-"""What a site has around it: a clock that tests own, a place for mail in memory."""
+"""What a site has around it: a clock that tests own, a place for mail and lists in memory."""
 
+from fastsmtp.errors import DirectoryError
+from fastsmtp.ports import ListRow, StoredRows
 from fastsmtp.smtp.replies import NOBODY_TOOK_IT, Reply
 from fastsmtp.smtp.transaction import Transaction
 
-__all__ = ["MemoryStore", "SettableClock"]
+__all__ = ["MemoryLists", "MemoryStore", "SettableClock"]
 
 
 class SettableClock:
@@ -53,3 +55,18 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to finish."""
+
+
+class MemoryLists:
+    """The lists of the directory, by name: entries with what the client hears. With `trouble` they cannot be read."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, str]] = {}
+        self.trouble: DirectoryError | None = None
+
+    async def rows(self, name: str, seen: StoredRows | None = None) -> StoredRows:
+        """As for all lists."""
+        if self.trouble is not None:
+            raise self.trouble
+        rows = tuple(map(ListRow._make, self.entries.get(name, {}).items()))
+        return seen if seen is not None and seen.rows == rows else StoredRows(None, rows)

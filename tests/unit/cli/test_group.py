@@ -31,7 +31,7 @@ def test_help_lists_every_command_by_purpose(fastsmtp: Command) -> None:
     for name in main.commands:
         assert f"\n  {name} " in page
     looks = {"check", "plugins", "explain", "test-plugin"}
-    assert set(main.commands) == {"init", "serve", "domain", "user", "alias", "quota", "db", *looks}
+    assert set(main.commands) == {"init", "serve", "domain", "user", "alias", "block", "quota", "db", *looks}
     assert page.endswith("Exit codes: 0 fine, 1 configuration, 2 usage, 3 could not start.\n")
     assert max(map(len, page.splitlines())) <= 80
 
@@ -58,7 +58,7 @@ def test_the_page_for_operators_has_every_command() -> None:
 def test_every_list_and_show_has_json() -> None:
     lists = [(name, command) for name, command in leaves(main, "fastsmtp") if name.endswith((" list", " show"))]
 
-    assert len(lists) == 5
+    assert len(lists) == 6
     assert [name for name, command in lists if "as_json" not in {option.name for option in command.params}] == []
 
 

@@ -1,5 +1,7 @@
 import os
 import pwd
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,28 @@ def test_the_dns_is_tried_where_a_plugin_asks_it(tmp_path: Path) -> None:
         assert level == "warning"
         assert sentence.startswith(f"{dns.address}: timeout; ")
         assert sentence.endswith("will find out nothing; see [dns] servers")
+
+
+def test_lists_in_the_directory_are_looked_at_where_a_plugin_reads_them(tmp_path: Path) -> None:
+    configuration = create_site(tmp_path, {}, domain="example.org", users=["postmaster"])
+    database = tmp_path / "directory.db"
+
+    def said() -> list[tuple[str, str]]:
+        return [(one.level, one.sentence) for one in survey(configuration) if one.subject == "lists"]
+
+    assert said() == []
+    plugin = '\n[[plugin]]\nuse = "block_sender"\nname = "stored"\noptions = { directory = true }\n'
+    configuration.write_text(configuration.read_text() + plugin)
+    with SqliteAdmin(database) as admin:
+        admin.add_block("sender", "spam.example")
+        admin.add_block("recipient", "sales@")
+    assert said() == [("ok", "entries of sender: 1")]
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO block_entry (list, entry) VALUES ('sender', ''), ('sender', '*.example')")
+        assert [(level, sentence.split(":")[0]) for level, sentence in said()] == [
+            ("error", "the list sender in the directory, entry ''"),
+            ("error", "the list sender in the directory, entry '*.example'"),
+        ]
+        connection.execute("DROP TABLE block_entry")
+    complaint = "no such table: block_entry; to make what is missing: fastsmtp db migrate"
+    assert said() == [("error", f"cannot use the directory {database}: {complaint}")]

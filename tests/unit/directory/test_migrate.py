@@ -13,7 +13,7 @@ from fastsmtp.directory.layout import OPTIONAL_TABLES, Layout
 from fastsmtp.directory.migrate import Migration, migrate_sqlite, migrations, pending
 from fastsmtp.errors import DirectoryError
 
-ALL = ["base.sql", "0002_aliases.sql", "0003_mailbox.sql"]
+ALL = ["base.sql", "0002_aliases.sql", "0003_mailbox.sql", "0004_block_entry.sql"]
 INDEXES = {
     "domain_number",
     *(
@@ -62,16 +62,25 @@ def test_every_file_of_the_schema_is_a_migration() -> None:
 
 def test_what_is_pending() -> None:
     assert names(pending("sqlite", [])) == ALL
-    assert names(pending("sqlite", {1, 3})) == ["0002_aliases.sql"]
-    assert pending("sqlite", {1, 2, 3, 99}) == []
+    assert names(pending("sqlite", {1, 3})) == ["0002_aliases.sql", "0004_block_entry.sql"]
+    assert pending("sqlite", {1, 2, 3, 4, 99}) == []
 
 
 def test_an_empty_database(database: sqlite3.Connection, path: Path) -> None:
     assert names(migrate_sqlite(path)) == ALL
     assert migrate_sqlite(path) == []
-    assert database.execute("SELECT version FROM schema_version").fetchall() == [(1,), (2,), (3,)]
+    assert database.execute("SELECT version FROM schema_version").fetchall() == [(1,), (2,), (3,), (4,)]
     tables = {name for kind, name in schema(database) if kind == "table"}
-    assert tables == {"domain", "user", "alias", "domain_alias", "mailbox", "domain_setting", "schema_version"}
+    assert tables == {
+        "domain",
+        "user",
+        "alias",
+        "domain_alias",
+        "mailbox",
+        "domain_setting",
+        "block_entry",
+        "schema_version",
+    }
 
 
 def test_a_database_that_was_made_by_hand(database: sqlite3.Connection, path: Path) -> None:
@@ -136,7 +145,7 @@ def test_many_at_once_share_the_work(database: sqlite3.Connection, path: Path) -
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: migrate_sqlite(path, busy_timeout_s=60), range(4)))
     assert sorted(name for part in done for name in names(part)) == sorted(ALL)
-    assert database.execute("SELECT count(*) FROM schema_version").fetchone() == (3,)
+    assert database.execute("SELECT count(*) FROM schema_version").fetchone() == (4,)
 
 
 @pytest.fixture

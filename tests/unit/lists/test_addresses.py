@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmtp.lists.addresses import AddressList, parse_address_entry
+from fastsmtp.lists.addresses import AddressList, find_in, parse_address_entry
 from fastsmtp.smtp.address import Address, parse_mailbox
 
 
@@ -120,3 +120,15 @@ def test_no_expression_that_is_taken_takes_long(text: str) -> None:
     except ValueError:
         return
     AddressList([entry]).find(Address("a" * 200, "a.example"))
+
+
+def test_several_lists_are_as_one() -> None:
+    first = AddressList(map(parse_address_entry, ["a.example first", "!good@b.example"]))
+    second = AddressList(map(parse_address_entry, ["a.example second", "b.example", "!good@a.example"]))
+
+    def reason(text: str) -> str | None:
+        found = find_in([first, second], parse_mailbox(text))
+        return None if found is None else found.reason
+
+    addresses = ("x@a.example", "x@b.example", "good@a.example", "good@b.example", "x@c.example")
+    assert [reason(address) for address in addresses] == ["first", "", None, None, None]

@@ -56,7 +56,7 @@ def test_who_is_blocked_need_not_exist_and_the_others_get_the_mail() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "name at least one of `addresses`, `local_parts`, `domains`, `patterns` and `file`"),
+        ({}, "name at least one of `addresses`, `local_parts`, `domains`, `patterns`, `file` and `directory`"),
         ({"local_parts": ["a b"]}, "'a b@invalid' is not of the form user@domain"),
         ({"domains": [""]}, "'' is not a domain name"),
     ],
@@ -80,5 +80,17 @@ def test_a_file_that_is_read_again(tmp_path: Path) -> None:
         client = site.connect()
         assert str(client.send("a@b.example", "ann@example.test", b"")) == "550 5.7.1 Ann has left us"
         rewrite(file, "sales@\n")
+        until(site, lambda: client.send("a@b.example", "ann@example.test", b"").code == 250)
+        assert client.send("a@b.example", "sales@example.test", b"").code == 550
+
+
+def test_the_list_in_the_directory() -> None:
+    site = Site([("block_recipient", {"directory": True})], USERS)
+    site.lists.entries["recipient"] = {"ann@example.test": "Ann has left us", "*@example.test": ""}
+    site.lists.entries["sender"] = {"b.example": ""}
+    with site:
+        client = site.connect()
+        assert str(client.send("a@b.example", "ann@example.test", b"")) == "550 5.7.1 Ann has left us"
+        site.lists.entries["recipient"] = {"sales@": ""}
         until(site, lambda: client.send("a@b.example", "ann@example.test", b"").code == 250)
         assert client.send("a@b.example", "sales@example.test", b"").code == 550

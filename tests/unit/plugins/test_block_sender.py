@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from lists import rewrite, until
 
-from fastsmtp.errors import PluginLoadError
+from fastsmtp.errors import DirectoryError, PluginLoadError
 from fastsmtp.testing import Site
 
 
@@ -69,7 +69,7 @@ def test_the_client_hears_the_reason_and_the_record_says_who() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "plugin[0].options: name at least one of `addresses`, `domains`, `patterns` and `file`"),
+        ({}, "plugin[0].options: name at least one of `addresses`, `domains`, `patterns`, `file` and `directory`"),
         ({"domains": ["no domain"]}, "plugin[0].options: 'no domain' is not a domain name"),
         ({"addresses": ["nobody"]}, "plugin[0].options: 'nobody' is not of the form user@domain"),
         ({"domain": ["a.example"]}, "plugin[0].options.domain: unknown option; did you mean 'domains'?"),
@@ -107,3 +107,24 @@ def test_a_bad_file_is_told_at_once_with_its_lines(tmp_path: Path) -> None:
     with pytest.raises(PluginLoadError) as caught:
         block_sender(file=str(file))
     assert [problem.split(": ")[1] for problem in caught.value.problems] == [f"{file}:2", f"{file}:3"]
+
+
+def test_the_list_in_the_directory() -> None:
+    site = block_sender(directory=True, patterns=["!good@spam.example"])
+    site.lists.entries["sender"] = {"spam.example": "We know you"}
+    with site:
+        client = site.connect()
+        assert str(client.send("a@mail.spam.example", "user@example.test", b"")) == "550 5.7.1 We know you"
+        assert client.send("good@spam.example", "user@example.test", b"").code == 250
+        site.lists.entries["sender"] = {"*@other.example": ""}
+        until(site, lambda: client.send("a@spam.example", "user@example.test", b"").code == 250)
+        reply = client.send("a@other.example", "user@example.test", b"")
+        assert str(reply) == "550 5.7.1 Mail from this sender is not taken here"
+    assert site.plugins[0].plugin.reads_lists == ("sender",)
+
+
+def test_a_site_does_not_start_without_its_list() -> None:
+    site = block_sender(directory=True)
+    site.lists.trouble = DirectoryError("it is away")
+    with pytest.raises(DirectoryError, match="it is away"), site:
+        pass

@@ -1,8 +1,13 @@
-"""The clock and the store of a site in memory."""
+"""The clock, the store and the lists of a site in memory."""
 
+import asyncio
+
+import pytest
+
+from fastsmtp.errors import DirectoryError
 from fastsmtp.plugin import Address, Connection, Recipient, Transaction
 from fastsmtp.ports import Mailbox
-from fastsmtp.testing import MemoryStore, SettableClock
+from fastsmtp.testing import MemoryLists, MemoryStore, SettableClock
 
 
 def transaction(*recipients: Recipient) -> Transaction:
@@ -51,3 +56,18 @@ def test_a_recipient_without_a_mailbox_refuses_the_message() -> None:
     assert store.store(transaction(known, unknown)).code == 451
     assert store.store(transaction()).code == 451
     assert store.delivered == {}
+
+
+def test_lists_are_those_that_were_written_down() -> None:
+    async def work() -> None:
+        lists = MemoryLists()
+        assert (await lists.rows("sender")).rows == ()
+        lists.entries["sender"] = {"spam.example": "no"}
+        found = await lists.rows("sender")
+        assert found.rows == (("spam.example", "no"),)
+        assert await lists.rows("sender", found) is found
+        lists.trouble = DirectoryError("away")
+        with pytest.raises(DirectoryError, match="away"):
+            await lists.rows("sender", found)
+
+    asyncio.run(work())
