@@ -57,6 +57,9 @@ class Load:
         except ConnectionRefusedError:
             self.heard["refused"] += 1
             return
+        except ConnectionResetError:  # the listener was killed in the middle of the handshake
+            self.heard["lost"] += 1
+            return
         with client, client.makefile("rb") as replies:
             try:
                 self._talk(client, replies, name, messages)
