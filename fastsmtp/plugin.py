@@ -31,6 +31,7 @@ from fastsmtp.smtp.record import Authentication, Outcome, Result
 from fastsmtp.smtp.replies import RELAYING_DENIED, USER_UNKNOWN, Reply, accept, defer, reject
 from fastsmtp.smtp.sasl import Credentials
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
+from fastsmtp.state_keys import state_key
 
 __all__ = [
     "HEADER_FIELDS",
@@ -96,6 +97,7 @@ __all__ = [
     "quoted",
     "read_entries",
     "reject",
+    "state_key",
     "then",
 ]
 

@@ -22,6 +22,7 @@ from fastsmtp.plugin import (
     network_of,
     packed_address,
     parse_address_entry,
+    state_key,
     then,
 )
 
@@ -129,7 +130,7 @@ class Greylist(Plugin[Options]):
             origin = f"spf:{sender.domain}"
         by_sender = {"domain": sender.domain, "address": f"{sender.folded_local}@{sender.domain}", "nothing": "*"}
         to = f"{recipient.folded_local}@{recipient.domain}" if options.by_recipient else "*"
-        return f"{self.name} {origin} {by_sender[options.by_sender]} {to}"
+        return state_key(self.name, origin, by_sender[options.by_sender], to)
 
     def _decide(self, txn: Transaction, decision: _Decision, key: str) -> Reply | Awaitable[Reply | None] | None:
         try:

@@ -23,6 +23,7 @@ from fastsmtp.plugin import (
     defer,
     network_of,
     packed_address,
+    state_key,
     then,
 )
 
@@ -94,7 +95,9 @@ class HarvestGuard(Plugin[Options]):
         origin = self._origin(connection)
         if not origin:
             return None
-        return then(self._buckets.take(f"{self.name} block {origin}", self._block, 0), partial(self._greet, connection))
+        return then(
+            self._buckets.take(state_key(self.name, "block", origin), self._block, 0), partial(self._greet, connection)
+        )
 
     def _greet(self, connection: Connection, blocked_s: float) -> Reply | None:
         if not blocked_s:
@@ -122,15 +125,17 @@ class HarvestGuard(Plugin[Options]):
             return "free"
         rate = self.options.rate
         return then(
-            self._buckets.take(f"{self.name} {origin}", rate, min(unknown, rate.burst)),
+            self._buckets.take(state_key(self.name, "all", origin), rate, min(unknown, rate.burst)),
             partial(self._weigh, origin, unknown),
         )
 
     def _weigh(self, origin: str, unknown: int, over_s: float) -> _Pace | Awaitable[_Pace]:
         if over_s:
-            return then(self._buckets.take(f"{self.name} block {origin}", self._block), _shut)
+            return then(self._buckets.take(state_key(self.name, "block", origin), self._block), _shut)
         slow = self._slow
-        return then(self._buckets.take(f"{self.name} slow {origin}", slow, min(unknown, slow.burst)), _slow_or_free)
+        return then(
+            self._buckets.take(state_key(self.name, "slow", origin), slow, min(unknown, slow.burst)), _slow_or_free
+        )
 
     def _answer(self, txn: Transaction, pace: _Pace) -> Reply | Awaitable[Reply | None] | None:
         if pace == "shut":

@@ -25,6 +25,7 @@ from fastsmtp.plugin import (
     network_of,
     packed_address,
     reject,
+    state_key,
     then,
 )
 
@@ -194,7 +195,7 @@ class Karma(Plugin[Options]):
     def _keys(self, connection: Connection) -> tuple[str, str]:
         address, options = connection.remote_address, self.options
         network = network_of(address, options.v4_bits, options.v6_bits)
-        return f"{self.name} {network_of(address, 32, 64)}", f"{self.name} {network} *"
+        return state_key(self.name, network_of(address, 32, 64)), state_key(self.name, network, "*")
 
 
 def _bad_commands(about: Connection | Transaction) -> int:

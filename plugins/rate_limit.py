@@ -20,6 +20,7 @@ from fastsmtp.plugin import (
     network_of,
     packed_address,
     parse_address_entry,
+    state_key,
     then,
 )
 
@@ -114,7 +115,7 @@ class RateLimit(Plugin[Options]):
 
     def _named(self, limits: Iterable[Limit]) -> Named:
         """With the beginning of their keys, which has everything in it that makes a bucket another one."""
-        return tuple((limit, f"{self.name} {limit} {limit.rate.burst}") for limit in limits)
+        return tuple((limit, state_key(self.name, str(limit), str(limit.rate.burst))) for limit in limits)
 
     def on_connect(self, connection: Connection) -> Reply | Awaitable[Reply | None] | None:
         if not self._at_connect or packed_address(connection.remote_address) in self.options.exempt:
@@ -164,7 +165,7 @@ class RateLimit(Plugin[Options]):
                 case "sender_domain" | "recipient_domain" as by:
                     value = getattr(sender if by == "sender_domain" else to, "domain", "")
             if value:
-                yield limit, f"{name} {value}"
+                yield limit, f"{name} {state_key(value)}"
 
     def _take(
         self, about: Connection | Transaction, wanted: Wanted, first: int = 0

@@ -41,6 +41,7 @@ LAYERS = {
     "fastsmtp.spf": 1,
     "fastsmtp.spf.lookup": 2,
     "fastsmtp.later": 2,
+    "fastsmtp.state_keys": 2,
     "fastsmtp.dns_lists": 2,
     "fastsmtp.plugin": 2,
     "fastsmtp.ports": 2,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastsmtp.errors import PluginLoadError, StateError
@@ -88,6 +88,43 @@ def test_what_is_known_together(options: dict[str, object], ip: str, sender: str
         mx.clock.advance(5 * MINUTE)
         assert send(client) == 250
         assert send(mx.connect(ip), sender, to) == (250 if is_known else 451)
+
+
+def test_blanks_in_a_local_part_name_no_record_of_others() -> None:
+    """Split at its last blanks, the second key would begin with the first, whose record is no number of passes."""
+    with greylist(by_sender="address", by_recipient=True) as mx:
+        client = mx.connect()
+        assert send(client, "a@example.org") == 451
+        sly = r'"a@example.org ann@example.test x"@example.net'
+        assert send(client, sly) == 451
+        mx.clock.advance(5 * MINUTE)
+        assert [send(client, sly), send(client, "a@example.org"), send(client, "b@example.org")] == [250, 250, 250]
+        evidence = [txn.results[0].evidence for txn in mx.transactions]
+        assert evidence[-1] == "of 2 who came again: 192.0.2.0/24"
+        assert mx.count("fastsmtp_plugin_answers_total", answer="fault") == 0
+
+
+PARTS = st.text(st.sampled_from('ab@. "\\*'), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.tuples(PARTS, PARTS), st.tuples(PARTS, PARTS))
+@example(("a@example.test b", "c"), ("a", "b@example.test c"))
+def test_who_is_another_is_not_known(one: tuple[str, str], other: tuple[str, str]) -> None:
+    """Who comes again says nothing about anybody else, however they spell themselves."""
+    with greylist(by_sender="address", by_recipient=True) as mx:
+        client = mx.connect()
+        client.hello()
+        codes = []
+        for locals_ in (one, other):
+            sender, recipient = (Address(local, "example.test") for local in locals_)
+            client.mail(str(sender))
+            codes.append(client.rcpt(str(recipient)).code)
+            client.command("RSET")
+            mx.clock.advance(5 * MINUTE)
+        is_the_same = [local.lower() for local in one] == [local.lower() for local in other]
+        assert codes[0] == 451
+        assert (codes[1] == 451) == (not is_the_same)
 
 
 def test_networks_of_ipv6() -> None:
