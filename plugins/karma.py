@@ -1,7 +1,7 @@
 """Remember what became of the mail of an address, and of its network, and put who did badly into a penalty box."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final, Literal
 
@@ -74,6 +74,7 @@ class _Karma:
 
     before: float = 0.0
     earned: float = 0.0
+    marks: set[tuple[str, str]] = field(default_factory=set)  # by whom, for what
 
 
 class Karma(Plugin[Options]):
@@ -161,7 +162,12 @@ class Karma(Plugin[Options]):
         karma = verdict.connection.notes.get(_Karma)
         if karma is None or verdict.shadow or verdict.plugin == self.name or verdict.plugin in self.options.neutral:
             return
-        reply = verdict.opinion.reply if isinstance(verdict.opinion, Naughty) else verdict.opinion
+        reply = verdict.opinion
+        if isinstance(reply, Naughty):  # about the connection: said at each MAIL, it is one thing still
+            reply = reply.reply
+            if (mark := (verdict.plugin, reply.text)) in karma.marks:
+                return
+            karma.marks.add(mark)
         if isinstance(reply, Reply) and not reply.is_positive:
             karma.earned += self.options.rejected if reply.is_permanent else self.options.deferred
 

@@ -70,39 +70,41 @@ class ResolvableSender(Plugin[Options]):
 
     async def _judge(self, txn: Transaction, domain: str) -> Reply | None:
         try:
-            fault = await self._fault(txn, domain)
+            enhanced, sentence = await self._look(txn, domain)
         except DnsError as error:
             self.record(txn, "error", f"{domain}: {error}")
             if self.options.on_trouble == "pass":
                 return None
             sentence = f"{self.options.reason}: nobody can say at the moment whether {domain} exists"
             return defer("4.4.3", sentence, code=451)
-        if fault is None:
-            self.record(txn, "pass", domain)
+        if not enhanced:
+            self.record(txn, "pass", sentence)
             return None
-        enhanced, sentence = fault
         self.record(txn, "fail", sentence)
         return reject(enhanced, f"{self.options.reason}: {sentence}")
 
-    async def _fault(self, txn: Transaction, domain: str) -> tuple[str, str] | None:
-        """The enhanced status and the sentence, or None where an answer would arrive. Raises DnsError."""
+    async def _look(self, txn: Transaction, domain: str) -> tuple[str, str]:
+        """The enhanced status, empty where an answer would arrive, and what was found. Raises DnsError."""
         exchangers = await self._resolver.mx(domain, txn)
         if not exchangers.exists:
             return "5.1.8", f"there is no domain {domain}"
-        if exchangers.records and not any(mx.host for mx in exchangers.records):
+        hosts = [mx.host for mx in exchangers.records if mx.host]
+        if exchangers.records and not hosts:
             return "5.7.27", f"{domain} says that it has no mail"  # RFC 7505 section 4.2
-        hosts = [mx.host for mx in exchangers.records if mx.host] or [domain]  # RFC 5321 section 5.1
         trouble: DnsError | None = None
         bogus = ""
-        for host in hosts[:HOSTS_MAX]:
-            try:
-                addresses = (await self._resolver.addresses(host, txn)).records
-            except DnsError as error:
-                trouble = error
-                continue
-            if not all(packed_address(str(address)) in self.options.bogus for address in addresses):
-                return None
-            bogus = bogus or (str(addresses[0]) if addresses else "")
+        for host in hosts[:HOSTS_MAX] or [domain]:  # RFC 5321 section 5.1
+            for version in (4, 6):  # who has an A record is not asked for another
+                try:
+                    addresses = (await self._resolver.addresses(host, txn, version=version)).records
+                except DnsError as error:
+                    trouble = error
+                    continue
+                if any(packed_address(str(address)) not in self.options.bogus for address in addresses):
+                    return "", domain
+                bogus = bogus or (str(addresses[0]) if addresses else "")
+        if trouble is not None and hosts:  # who has named mail servers exists, and waits for answers
+            return "", f"{domain} has mail servers, of whose addresses nobody knows: {trouble}"
         if trouble is not None:
             raise trouble
         if bogus:

@@ -40,7 +40,7 @@ class MemoryResolver:
         self._held: set[str] = set()
 
     def fail(self, *names: str, error: str = "timeout") -> None:
-        """Whatever is asked about these names is trouble; without names, about all."""
+        """Whatever is asked about these names is trouble; without names, about all; one kind of it with "AAAA name"."""
         self._failing.update(dict.fromkeys(names or ("",), error))
 
     def delay(self, seconds: float, *names: str) -> None:
@@ -107,7 +107,7 @@ class MemoryResolver:
         parse: Callable[[str], T],
         arrange: Callable[[list[T]], Iterable[T]],
     ) -> DnsAnswer[T]:
-        for key in (name, ""):
+        for key in (name, "", *(f"{kind} {name}" for kind in kinds)):
             if key in self._failing:
                 raise DnsError(self._failing[key])
         for _ in range(_CNAMES):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 import pytest
 
 from fastsmtp.errors import PluginLoadError, StateError
-from fastsmtp.plugin import Address, Connection, NoOptions, Plugin, Reply, Transaction, defer, reject
+from fastsmtp.plugin import Address, Connection, Naughty, NoOptions, Plugin, Reply, Transaction, defer, naughty, reject
 from fastsmtp.testing import Client, MemoryRecords, Site
 
 DAY = 86_400.0
@@ -80,6 +80,25 @@ def test_what_other_plugins_say_counts_but_not_of_neutral_ones_and_not_in_shadow
             send(client, "bad@example.org")
             client.disconnect()
             assert score(mx) == 0.0
+
+
+class Marks(Plugin[NoOptions]):
+    """Says at each MAIL what is wrong with the connection."""
+
+    def on_mail(self, txn: Transaction, sender: Address) -> Naughty:
+        return naughty("no such host" if sender.local == "other" else "listed")
+
+
+def test_a_mark_counts_once_for_what_it_says() -> None:
+    with karma(Marks, unknown_recipient=0) as mx:
+        client = mx.connect(IP)
+        assert [send(client), send(client), send(client)] == [550, 550, 550]
+        client.disconnect()
+        assert score(mx) == -1.0
+        client = mx.connect(IP)
+        assert [send(client), send(client, "other@example.org"), send(client)] == [550, 550, 550]
+        client.disconnect()
+        assert score(mx) == -3.0, "another connection, with two of them"
 
 
 class Early(Plugin[NoOptions]):

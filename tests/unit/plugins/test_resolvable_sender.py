@@ -70,18 +70,39 @@ def test_internationalized_domains() -> None:
 
 
 @pytest.mark.parametrize("is_remembered", [True, False])
-@pytest.mark.parametrize("trouble", ["good.test", "mx.good.test"])
-def test_trouble_refuses_nobody(trouble: str, is_remembered: bool) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "domain", "finding"),
+    [
+        ("MX good.test", "good.test", ("error", "good.test: timeout")),
+        ("A plain.test", "plain.test", ("pass", "plain.test")),
+        ("AAAA plain.test", "plain.test", ("error", "plain.test: timeout")),
+        ("AAAA xn--bcher-kva.test", "xn--bcher-kva.test", ("pass", "xn--bcher-kva.test")),
+        ("AAAA mx.good.test", "good.test", ("pass", "good.test")),
+        (
+            "mx.good.test",
+            "good.test",
+            ("pass", "good.test has mail servers, of whose addresses nobody knows: timeout"),
+        ),
+    ],
+)
+def test_trouble_refuses_nobody(trouble: str, domain: str, finding: tuple[str, str], is_remembered: bool) -> None:
+    for on_trouble, code in (("pass", 250), ("defer", 451 if finding[0] == "error" else 250)):
+        with site(on_trouble=on_trouble) as served:
+            served.resolver.is_remembered = is_remembered
+            served.resolver.fail(trouble)
+            client = served.connect()
+            client.hello()
+            assert client.mail(f"a@{domain}").code == code
+            client.disconnect()
+            (transaction,) = served.transactions
+            (result,) = transaction.results
+            assert (result.outcome, result.evidence) == finding
+
+
+def test_who_has_an_ipv4_address_is_not_asked_for_another() -> None:
     with site() as served:
-        served.resolver.is_remembered = is_remembered
-        served.resolver.fail(trouble)
-        client = served.connect()
-        client.hello()
-        assert client.mail("a@good.test").code == 250
-        client.disconnect()
-        (transaction,) = served.transactions
-        (result,) = transaction.results
-        assert (result.outcome, result.evidence) == ("error", "good.test: timeout")
+        assert say(served, "a@xn--bcher-kva.test").startswith("250")
+        assert served.resolver.asked == [("MX", "xn--bcher-kva.test"), ("A", "xn--bcher-kva.test")]
 
 
 def test_trouble_with_one_of_several_servers_is_no_proof() -> None:
