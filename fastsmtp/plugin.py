@@ -26,7 +26,7 @@ from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver, StoredL
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.field_text import plain_text, quoted
-from fastsmtp.smtp.message import HEADER_FIELDS, Header, Message
+from fastsmtp.smtp.message import Header, Message
 from fastsmtp.smtp.record import Authentication, Outcome, Result
 from fastsmtp.smtp.replies import RELAYING_DENIED, USER_UNKNOWN, Reply, accept, defer, reject
 from fastsmtp.smtp.sasl import Credentials
@@ -34,7 +34,6 @@ from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 from fastsmtp.state_keys import state_key
 
 __all__ = [
-    "HEADER_FIELDS",
     "RELAYING_DENIED",
     "USER_UNKNOWN",
     "Action",

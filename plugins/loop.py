@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fastsmtp.plugin import HEADER_FIELDS, Address, Header, Plugin, Reply, Transaction, parse_mailbox, reject
+from fastsmtp.plugin import Address, Header, Plugin, Reply, Transaction, parse_mailbox, reject
 
 __all__ = ["Loop", "Options"]
 
@@ -15,15 +15,15 @@ class Options:
     delivered_to: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_received < HEADER_FIELDS:
-            raise ValueError(f"`max_received` is 0 to {HEADER_FIELDS - 1} fields, not {self.max_received}")
+        if self.max_received < 0:
+            raise ValueError(f"`max_received` is a number of fields, or 0, not {self.max_received}")
 
 
 class Loop(Plugin[Options]):
     """Refuses, with `554 5.4.6`, a message that has been here before or nearly everywhere.
 
     * `max_received` (100): with more `Received` fields than that it is a loop (RFC 5321 section 6.3 asks for at least
-      100); 0 does not count them. No more than the first thousand fields of a header are looked at.
+      100); 0 does not count them.
     * `delivered_to` (true): it is a loop when a `Delivered-To` field has the address of one of the recipients, or of
       the mailbox that the address leads to (RFC 9228). There is one answer for all recipients.
     """

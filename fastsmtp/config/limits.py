@@ -21,8 +21,11 @@ class LimitSettings(Table):
     )
     header_size: Size = default(
         "256KiB",
-        "Octets that are read as header; a longer header is taken, and what is behind them counts as body.",
+        "Octets of the header of a message, its empty line included; a message with a longer one is refused with 552.",
         ge=1,
+    )
+    header_fields: int = default(
+        1000, "Fields in the header of a message; with more of them it is refused with 552. 0: no limit.", ge=0
     )
     hops: int = default(
         100,

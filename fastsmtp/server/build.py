@@ -50,6 +50,7 @@ def session_options(
         recipients=settings.limits.recipients,
         command_line=settings.limits.command_line,
         header_size=settings.limits.header_size,
+        header_fields=settings.limits.header_fields,
         hops=settings.limits.hops,
         errors=settings.limits.errors,
         unknown_commands=settings.limits.unknown_commands,

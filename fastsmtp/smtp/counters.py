@@ -44,7 +44,7 @@ class ReplyCounter:
         self._cells = stats.cells
         self._first = {verb.encode(): stats.cell(family, verb, "2xx") - 2 for verb in (*verbs, *_MOMENTS)}
         self._unknown = self._first[b"unknown"]
-        self._limits = limit_cells(stats, *sorted({*_LIMITS, "header_size"}))
+        self._limits = limit_cells(stats, *sorted(_LIMITS))
         self._pipelined = stats.cell(
             stats.counter(
                 "fastsmtp_pipelined_too_much_total",

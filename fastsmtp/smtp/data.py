@@ -49,10 +49,8 @@ def refusal_to_start(dialogue: Dialogue, answer: Answer) -> Reply | None:
 
 def take_piece(dialogue: Dialogue, piece: bytes) -> None:
     """A piece of the message has come."""
-    if dialogue.reception.take(piece):
-        dialogue.header_was_cut()
-        if _ON_HEADERS in dialogue.asks:
-            dialogue.ask(Ask(_ON_HEADERS), _headers_answered)
+    if dialogue.reception.take(piece) and _ON_HEADERS in dialogue.asks:
+        dialogue.ask(Ask(_ON_HEADERS), _headers_answered)
 
 
 def _headers_answered(dialogue: Dialogue, answer: Answer) -> None:

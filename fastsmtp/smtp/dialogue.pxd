@@ -35,7 +35,6 @@ cdef class Dialogue:
     cpdef bint permits_talk(self) except -1
     cpdef bint permits_message(self) except -1
     cpdef bint permits_input(self) except -1
-    cpdef object header_was_cut(self)
     cpdef object ask(self, object ask, object go_on)
     cpdef object conclude(self, object reply)
     cpdef object conclude_message(self, object reply)

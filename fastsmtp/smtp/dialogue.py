@@ -138,11 +138,6 @@ class Dialogue:
         self.reply(replies.PIPELINED_TOO_MUCH)
         return False
 
-    def header_was_cut(self) -> None:
-        """Count it, where the header that has just ended was longer than what is read of one."""
-        if self._parser.header_cut:
-            self._counter.reach("header_size")
-
     def ask(self, ask: Ask | StartTls | ClientChanged, go_on: "Resumed") -> None:
         """Ask, and go on with `go_on(dialogue, answer)`; no further command is looked at before."""
         self._continue = go_on

@@ -3,6 +3,7 @@ cdef class Header:
     cdef readonly bytes raw
 
     cpdef list fields(self)
+    cpdef bint has_more_fields(self, Py_ssize_t count) except -1
     cpdef bint has_more(self, bytes name, Py_ssize_t count) except -1
 
 

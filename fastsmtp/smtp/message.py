@@ -14,10 +14,7 @@ from typing import Final, Protocol
 
 from fastsmtp.smtp.replies import Reply
 
-__all__ = ["HEADER_FIELDS", "SPOOL_PIECE", "Header", "Message", "Spool", "SpoolError"]
-
-HEADER_FIELDS: Final = 1000
-"""How many fields `Header` looks at; whatever comes behind them is stored, not parsed."""
+__all__ = ["SPOOL_PIECE", "Header", "Message", "Spool", "SpoolError"]
 
 SPOOL_PIECE: Final = 65_536
 """Octets: a body goes to its spool in pieces of at least this size (but for the last), and is read in such pieces."""
@@ -51,6 +48,14 @@ class Header:
         wanted = name.lower().encode("ascii")
         return [value for field, value in self.fields() if field == wanted]
 
+    def has_more_fields(self, count: int) -> bool:
+        """Whether there are more than `count` (0: any number) lines with which a field could begin."""
+        raw = self.raw
+        if not 0 < count < raw.count(b"\n"):  # as it is with nearly every header
+            return False
+        lines = raw.count(b"\n") - raw.endswith(b"\n\n")
+        return lines - raw.count(b"\n ") - raw.count(b"\n\t") > count
+
     def has_more(self, name: bytes, count: int) -> bool:
         """Whether more than `count` (0: any number) fields have this name, which is in lower case and has no blanks."""
         # Without as many lines there cannot be as many fields: so it is with nearly every header.
@@ -66,8 +71,8 @@ class Header:
     def without(self, name: str, is_unwanted: Callable[[bytes], bool]) -> tuple[bytes, int]:
         """What is left of `raw` without the fields of this name whose value is unwanted, and how many those are.
 
-        Values are as in `fields()`, but no field is too far below. Some readers take a bare CR for the end of a line:
-        a field that is one to them goes, too.
+        Values are as in `fields()`. Some readers take a bare CR for the end of a line, or unfold before they look for
+        the colon: a field that is one to them goes, too.
         """
         wanted = name.lower().encode("ascii")
         if wanted not in self.raw.lower():  # as it is with nearly every header
@@ -82,7 +87,7 @@ class Header:
             removed += 1
             return b""
 
-        start = re.escape(wanted) + rb"[ \t]*:"
+        start = re.escape(wanted) + rb"[ \t]*(?:[\r\n]+[ \t]+)*:"
         raw = re.sub(rb"^%b(.*(?:\n[ \t].*)*)\n?" % start, replace, self.raw, flags=re.MULTILINE | re.IGNORECASE)
         if b"\r" in raw:
             raw = re.sub(rb"\r%b([^\r\n]*(?:[\r\n]+[ \t][^\r\n]*)*)" % start, replace, raw, flags=re.IGNORECASE)
@@ -92,7 +97,6 @@ class Header:
 def _split(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
     name = b""
     value: list[bytes] = []
-    count = 0
     for line in raw.split(b"\n"):
         if line[:1] in (b" ", b"\t"):
             if name:
@@ -101,11 +105,8 @@ def _split(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
         if name:
             yield name, b" ".join(value).strip(b" ")
             name = b""
-        if count == HEADER_FIELDS:
-            return
         field, colon, rest = line.partition(b":")
         if colon and (field := field.rstrip(b" \t")):
-            count += 1
             name, value = field.lower(), [rest.strip(b" \t\r")]
     if name:
         yield name, b" ".join(value).strip(b" ")

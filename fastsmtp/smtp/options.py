@@ -64,6 +64,7 @@ class SessionOptions:
     recipients: int = 100
     command_line: int = 2048
     header_size: int = 262_144
+    header_fields: int = 1000
     hops: int = 100
     errors: int = 20
     unknown_commands: int = 10

@@ -8,7 +8,16 @@ from typing import Final
 from fastsmtp import _parser
 from fastsmtp.smtp.message import Message, SpoolError
 from fastsmtp.smtp.options import SessionOptions
-from fastsmtp.smtp.replies import BARE_NEWLINE, LOOP, MAIL_FIRST, MESSAGE_TOO_BIG, STORE_FULL, Reply
+from fastsmtp.smtp.replies import (
+    BARE_NEWLINE,
+    HEADER_TOO_BIG,
+    LOOP,
+    MAIL_FIRST,
+    MESSAGE_TOO_BIG,
+    STORE_FULL,
+    TOO_MANY_FIELDS,
+    Reply,
+)
 from fastsmtp.smtp.transitions import Dropped, State
 
 __all__ = ["Reception"]
@@ -100,7 +109,14 @@ class Reception:
             return False
         if message.header_complete or not self._parser.header_complete:
             return False
+        # What plugins cannot see of a header nobody else shall see, either: a forged field would be out of their reach.
+        if self._parser.header_cut:
+            self.refuse(HEADER_TOO_BIG)
+            return False
         message.header_complete = True
+        if message.header.has_more_fields(self._options.header_fields):
+            self.refuse(TOO_MANY_FIELDS)
+            return False
         return True
 
     def refuse(self, reply: Reply) -> None:
@@ -120,6 +136,8 @@ class Reception:
         message.size = self._parser.size
         if (refusal := self.check()) is not None:
             return refusal
+        if not message.header_complete and message.header.has_more_fields(self._options.header_fields):
+            return TOO_MANY_FIELDS
         # RFC 5321 section 6.3: with a mailbox that forwards its mail to us, we may be a part of a loop.
         if message.header.has_more(b"received", self._options.hops):
             return LOOP

@@ -191,6 +191,9 @@ TOO_MANY_TRIES: Final = Reply(421, "4.7.0", "Too many wrong passwords", closes=T
 
 # Policy of the engine
 MESSAGE_TOO_BIG: Final = Reply(552, "5.3.4", "Message too big", limit="message_size")  # RFC 1870 section 6
+# RFC 3463 section 3.4: 5.3.4 is what a limit of ours does not permit; the header has two of its own.
+HEADER_TOO_BIG: Final = Reply(552, "5.3.4", "The header of the message is too big", limit="header_size")
+TOO_MANY_FIELDS: Final = Reply(552, "5.3.4", "The header of the message has too many fields", limit="header_fields")
 LOOP: Final = Reply(554, "5.4.6", "Too many Received fields: this message goes round in circles", limit="hops")
 BARE_NEWLINE: Final = Reply(550, "5.5.2", "Bare <CR> or <LF> in the message; lines end in <CR><LF>")
 TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Too many recipients", limit="recipients")  # section 4.5.3.1.10

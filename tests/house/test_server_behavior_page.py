@@ -32,6 +32,7 @@ def test_defaults_are_those_of_the_model() -> None:
         "limits.recipients": f"{limits.recipients}",
         "limits.command_line": f"{limits.command_line}",
         "limits.header_size": f"{limits.header_size // 2**10} KiB",
+        "limits.header_fields": f"{limits.header_fields}",
         "limits.messages": f"{limits.messages:_}".replace("_", " "),
         "limits.commands": f"{limits.commands:_}".replace("_", " "),
         "limits.nonmail_commands": f"{limits.nonmail_commands}",

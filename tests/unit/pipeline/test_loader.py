@@ -149,7 +149,7 @@ def test_everything_that_is_wrong_is_said_at_once(folder: Path) -> None:
         "plugin[1]: no plugin is called 'locla'; did you mean 'local'?",
         "plugin[2].options.word: Input should be a valid string",
         "plugin[2].options.number: Input should be a valid integer, unable to parse string as an integer",
-        "plugin[3].options: `max_received` is 0 to 999 fields, not -1",
+        "plugin[3].options: `max_received` is a number of fields, or 0, not -1",
     )
 
 

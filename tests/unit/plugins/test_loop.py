@@ -30,6 +30,11 @@ def test_as_many_hops_as_are_permitted() -> None:
     assert send(received(100))[0].startswith("250 ")
 
 
+def test_hops_below_many_other_fields() -> None:
+    reply, evidence = send(b"X: 1\n" * 900 + received(51), max_received=50)
+    assert (reply[:9], evidence) == ("554 5.4.6", ["51 Received fields"])
+
+
 def test_hops_need_not_be_counted() -> None:
     assert send(received(101), max_received=0) == (str(LOOP), [])  # `limits.hops`, not the plugin
 
@@ -71,7 +76,6 @@ def test_what_is_said_in_the_body_is_no_header() -> None:
     assert send(b"Subject: x\n\nDelivered-To: ann@example.test\n" + received(200))[0].startswith("250 ")
 
 
-@pytest.mark.parametrize("number", [-1, 1000])
-def test_options_that_cannot_be_meant(number: int) -> None:
-    with pytest.raises(PluginLoadError, match="`max_received` is 0 to 999 fields"):
-        send(b"", max_received=number)
+def test_options_that_cannot_be_meant() -> None:
+    with pytest.raises(PluginLoadError, match="`max_received` is a number of fields, or 0"):
+        send(b"", max_received=-1)

@@ -103,7 +103,12 @@ def test_other_limits_are_counted_where_they_are_told() -> None:
     driver = Driver(recipients=1, message_size=100, header_size=20, command_line=512)
     driver.envelope()
     driver.say("RCPT TO:<bob@example.test>", "x" * 600)
-    driver.say("DATA", *["Subject: " + "x" * 30] * 4, ".")
+    assert driver.say("DATA", *["Subject: " + "x" * 30] * 4, ".").endswith(
+        "552 5.3.4 The header of the message is too big"
+    )
+    assert reached(driver) == {"recipients": 1, "command_line": 1, "header_size": 1}
+    driver.say("MAIL FROM:<ann@example.org>", "RCPT TO:<alice@example.test>")
+    assert driver.say("DATA", "", *["x" * 30] * 4, ".").endswith("552 5.3.4 Message too big")
     assert reached(driver) == {"recipients": 1, "command_line": 1, "header_size": 1, "message_size": 1}
     assert driver.say("MAIL FROM:<> SIZE=101").startswith("552 ")
     assert reached(driver)["message_size"] == 2
@@ -112,7 +117,7 @@ def test_other_limits_are_counted_where_they_are_told() -> None:
 def test_a_header_of_just_the_limit_is_no_longer_than_the_limit() -> None:
     for size, count in ((12, 1), (13, 0)):
         driver = Driver(header_size=size).data()
-        driver.say("Subject: hi", "", "body", ".")
+        assert driver.say("Subject: hi", "", "body", ".")[:3] == ("552" if count else "250")
         assert reached(driver).get("header_size", 0) == count
 
 
