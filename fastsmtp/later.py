@@ -1,7 +1,6 @@
 """Going on with what is there now, or will be: without a task where nobody has to wait."""
 
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
 from typing import TypeVar
 
 __all__ = ["then"]
@@ -15,9 +14,9 @@ def then(value: _T | Awaitable[_T], go_on: Callable[[_T], _R | Awaitable[_R]]) -
 
     `go_on` may give an awaitable, too. Whatever is raised comes out of the call, or of the awaitable.
     """
-    return _later(value, go_on) if isawaitable(value) else go_on(value)
+    return _later(value, go_on) if hasattr(value, "__await__") else go_on(value)
 
 
 async def _later(pending: Awaitable[_T], go_on: Callable[[_T], _R | Awaitable[_R]]) -> _R:
     result = go_on(await pending)
-    return await result if isawaitable(result) else result
+    return await result if hasattr(result, "__await__") else result

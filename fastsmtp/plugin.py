@@ -15,6 +15,7 @@ from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
 from fastsmtp.dns_lists import DnsList, DnsLists, Inquiry, listed_name
 from fastsmtp.errors import DnsError, PluginLoadError, StateError
+from fastsmtp.lately import Lately
 from fastsmtp.later import then
 from fastsmtp.lists.addresses import AddressEntry, AddressList, parse_address_entry
 from fastsmtp.lists.blocked import BlockList
@@ -52,6 +53,7 @@ __all__ = [
     "Header",
     "Hello",
     "Inquiry",
+    "Lately",
     "Message",
     "MessageOpinion",
     "Naughty",

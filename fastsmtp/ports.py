@@ -165,11 +165,14 @@ class DnsAnswer(Generic[DnsRecord]):
     """What the DNS has under a name. Without records there is no such name (`exists` is false: NXDOMAIN), or it has
     none of this kind. Names are in lower case, without the dot at the end.
 
-    It may be awaited, too, like the future of one; who is in a hurry looks at the type instead.
+    `until_ns` is how long that is good, on the monotonic clock in nanoseconds (0: nobody knows); so long, what follows
+    from it need not be concluded again. It may be awaited, too, like the future of one; who is in a hurry looks at the
+    type instead.
     """
 
     records: tuple[DnsRecord, ...] = ()
     exists: bool = True
+    until_ns: int = field(default=0, repr=False, compare=False)
 
     def __await__(self) -> "Generator[None, None, DnsAnswer[DnsRecord]]":
         yield from ()

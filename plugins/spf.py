@@ -1,8 +1,9 @@
 """Check whether the client may send mail in the name of the sender's domain (SPF, RFC 7208)."""
 
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias
 
@@ -21,7 +22,7 @@ from fastsmtp.plugin import (
     reject,
 )
 from fastsmtp.spf.check import Finding, Identity
-from fastsmtp.spf.lookup import find
+from fastsmtp.spf.lookup import Policies
 from fastsmtp.spf.received import received_spf
 
 __all__ = ["Options", "Spf"]
@@ -40,6 +41,7 @@ _OUTCOMES: Final[dict[str, Outcome]] = {
     "permerror": "error",
     "temperror": "error",
 }
+_client = lru_cache(4096)(ip_address)  # who sends a message sends more
 _placeholder = re.compile(r"\{(\w+)\}")
 
 
@@ -83,30 +85,43 @@ class Spf(Plugin[Options]):
     asks_dns = True
 
     async def start(self, services: Services) -> None:
-        self._resolver = services.resolver
+        self._policies = Policies(services.resolver, services.clock.monotonic_ns)
         self._clock = services.clock
         self._hostname = services.hostname
 
     def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
-        packed = packed_address(txn.connection.remote_address)
-        return at_once(self._judge(txn, sender, packed)) if packed else None
+        client = packed_address(txn.connection.remote_address)
+        if not client:
+            return None
+        left = self._identities(txn.connection.hello_name, sender, client)
+        while left:
+            finding = self._policies.known(client, left[0][2].domain)
+            if finding is None:
+                return at_once(self._ask(txn, left))
+            reply = self._act(txn, *left.pop(0), finding)
+            if reply is not None:
+                return reply
+        return None
 
-    def _identities(self, helo: str, sender: Address, packed: bytes) -> Iterator[tuple[Scope, str, Identity]]:
+    def _identities(self, helo: str, sender: Address, packed: bytes) -> list[tuple[Scope, str, Identity]]:
         """What is to be checked, and how it is called in the message."""
-        client, receiver, time = ip_address(packed), self._hostname, int(self._clock.time())
+        client, receiver, time = _client(packed), self._hostname, int(self._clock.time())
+        identities: list[tuple[Scope, str, Identity]] = []
         if sender.is_null or self.options.helo == "always":
             try:
                 domain = canonical_domain(helo)
             except ValueError:
                 pass  # an address literal: it has no policy (RFC 7208 section 2.3)
             else:
-                yield "helo", helo, Identity(client, "postmaster", domain, helo, receiver, time)
+                identities.append(("helo", helo, Identity(client, "postmaster", domain, helo, receiver, time)))
         if not sender.is_null and not sender.domain.startswith("["):
-            yield "mailfrom", str(sender), Identity(client, sender.local, sender.domain, helo, receiver, time)
+            identity = Identity(client, sender.local, sender.domain, helo, receiver, time)
+            identities.append(("mailfrom", str(sender), identity))
+        return identities
 
-    async def _judge(self, txn: Transaction, sender: Address, packed: bytes) -> Reply | None:
-        for scope, what, identity in self._identities(txn.connection.hello_name, sender, packed):
-            finding = await find(identity, self._resolver, txn)
+    async def _ask(self, txn: Transaction, left: list[tuple[Scope, str, Identity]]) -> Reply | None:
+        for scope, what, identity in left:
+            finding = await self._policies.find(identity, txn)
             reply = self._act(txn, scope, what, identity, finding)
             if reply is not None:
                 return reply

@@ -39,7 +39,6 @@ OCTETS_MAX: Final = 16_384
 
 ALIASES_MAX: Final = 16
 
-# One object each, however many of them are remembered.
 NO_NAME: Final[DnsAnswer[Any]] = DnsAnswer(exists=False)
 NO_DATA: Final[DnsAnswer[Any]] = DnsAnswer()
 

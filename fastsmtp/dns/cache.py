@@ -1,6 +1,7 @@
 """What the DNS has said, as long as it may be believed; trouble, too, for a moment."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fastsmtp.directory.lru import UsedLately
@@ -53,20 +54,24 @@ class DnsCache:
         kept.is_used = True
         return kept
 
-    def keep(self, question: str, answer: DnsAnswer[Any], ttl_s: int | None) -> None:
-        """Remember an answer. `ttl_s` is None where nobody said how long it is good (see decision 0017)."""
+    def keep(self, question: str, answer: DnsAnswer[Any], ttl_s: int | None) -> DnsAnswer[Any]:
+        """Remember an answer, and give it back with its time: `ttl_s` is None where nobody said how long it is good
+        (see decision 0017).
+        """
         if answer.records:
             lifetime_s = max(self._ttl_min_s, min(ttl_s or 0, self._ttl_max_s))
         else:
             lifetime_s = self._negative_ttl_s if ttl_s is None else min(ttl_s, self._negative_ttl_s)
-        self._put(question, answer, "", lifetime_s)
+        until_ns = self._monotonic_ns() + int(lifetime_s * 1e9)
+        answer = replace(answer, until_ns=until_ns)
+        self._put(question, answer, "", until_ns)
+        return answer
 
     def keep_trouble(self, question: str, error: DnsError) -> None:
         """Remember that there was no answer; the last good one is not used in its place."""
-        self._put(question, None, str(error), self._failure_ttl_s)
+        self._put(question, None, str(error), self._monotonic_ns() + int(self._failure_ttl_s * 1e9))
 
-    def _put(self, question: str, answer: DnsAnswer[Any] | None, trouble: str, lifetime_s: float) -> None:
-        expires_ns = self._monotonic_ns() + int(lifetime_s * 1e9)
+    def _put(self, question: str, answer: DnsAnswer[Any] | None, trouble: str, expires_ns: int) -> None:
         kept = self._kept.get(question)
         if kept is None:
             self._kept.add(question, Kept(answer, trouble, expires_ns))

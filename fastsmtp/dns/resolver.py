@@ -139,7 +139,7 @@ class CachedResolver:
         error = asked.exception()
         if error is None:
             answer, ttl_s = asked.result()
-            self._cache.keep(question, answer, ttl_s)
+            answer = self._cache.keep(question, answer, ttl_s)
             for future in waiters:
                 if not future.done():
                     future.set_result(answer)
@@ -194,4 +194,5 @@ def _both(lookups: Sequence[Lookup[Any]]) -> Lookup[Any]:
 
 def _merged(answers: Sequence[DnsAnswer[Any]]) -> DnsAnswer[Any]:
     records = tuple(record for answer in answers for record in answer.records)
-    return DnsAnswer(records, exists=any(answer.exists for answer in answers))
+    is_there = any(answer.exists for answer in answers)
+    return DnsAnswer(records, is_there, min(answer.until_ns for answer in answers))

@@ -5,7 +5,7 @@ answers that are known at once, answers that have to be waited for, and tables o
 """
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -25,6 +25,8 @@ _NAMES: Final = 10
 _DOMAIN_CHARACTERS: Final = 253
 _EXPLANATION_CHARACTERS: Final = 400
 
+_PERSONAL: Final = frozenset("slht")  # macros; the others are the same for all mail of a domain from a client
+
 
 class Question(NamedTuple):
     """What the DNS has to be asked: `name` is an address for `reverse`.
@@ -43,8 +45,7 @@ Asking: TypeAlias = Generator[Question, tuple[Any, ...], T]
 """Questions, answers, and what comes of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who sends, as far as he says so: the reverse-path, or postmaster at the name of HELO (section 2.4).
 
     `client` is his address, `helo` what he calls himself, `receiver` our name, `time` the seconds since the epoch.
@@ -62,13 +63,15 @@ class Identity:
 class Finding:
     """The result, why it is so in a few words, and what the owner of `domain` has to say to who failed.
 
-    The `explanation` is printable ASCII, and a stranger's.
+    The `explanation` is printable ASCII, and a stranger's. `is_personal` says that it hangs on more than client and
+    domain: a macro looked at the local part, the name in HELO or the time.
     """
 
     result: SpfResult
     reason: str
     explanation: str = ""
     domain: str = ""
+    is_personal: bool = field(default=False, repr=False, compare=False)
 
 
 class _PermanentError(Exception):
@@ -95,13 +98,13 @@ def check_host(identity: Identity) -> Asking[Finding]:
     try:
         found = yield from check.domain(identity.domain)
     except _PermanentError as error:
-        return Finding("permerror", str(error))
+        return Finding("permerror", str(error), is_personal=check.is_personal)
     except DnsError as error:
-        return Finding("temperror", str(error))
+        return Finding("temperror", str(error), is_personal=check.is_personal)
     explanation = ""
     if found.result == "fail" and found.explanation is not None:
         explanation = yield from check.explain(found.explanation, found.domain)
-    return Finding(found.result, found.reason, explanation, found.domain)
+    return Finding(found.result, found.reason, explanation, found.domain, check.is_personal)
 
 
 class _Check:
@@ -118,6 +121,7 @@ class _Check:
         self._terms_left = _TERMS_THAT_ASK
         self._voids_left = _VOID_LOOKUPS
         self._proven_names: tuple[str, ...] | None = None
+        self.is_personal = False
 
     def domain(self, domain: str) -> Asking[_Found]:
         """What the policy of a domain says. Raises _PermanentError and DnsError."""
@@ -272,6 +276,7 @@ class _Check:
     def _value(self, letter: str, domain: str) -> str:
         """Section 7.3. Raises _NoValueError."""
         identity = self._identity
+        self.is_personal = self.is_personal or letter in _PERSONAL
         match letter:
             case "s" | "l" if not identity.local.isascii():
                 raise _NoValueError

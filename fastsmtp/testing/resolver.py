@@ -28,12 +28,14 @@ class MemoryResolver:
     >>> resolver.mx("example.net")
     DnsAnswer(records=(), exists=False)
 
-    With `is_remembered = False` every answer is waited for, as if nothing had been asked before.
+    With `is_remembered = False` every answer is waited for, as if nothing had been asked before. `until_ns` is how long
+    answers say that they are good: 0, so that nobody remembers what followed from them.
     """
 
     def __init__(self, zone: ZoneSpec = "") -> None:
         self.zone = read_zone(zone)
         self.is_remembered = True
+        self.until_ns = 0
         self.asked: list[tuple[str, str]] = []
         self._failing: dict[str, str] = {}
         self._delays_s: dict[str, float] = {}
@@ -113,9 +115,10 @@ class MemoryResolver:
         for _ in range(_CNAMES):
             here = find(self.zone, name)
             if here is None:
-                return DnsAnswer(exists=False)
+                return DnsAnswer(exists=False, until_ns=self.until_ns)
             if "CNAME" not in here:
-                return DnsAnswer(tuple(arrange([parse(data) for kind in kinds for data in here.get(kind, ())])))
+                records = tuple(arrange([parse(data) for kind in kinds for data in here.get(kind, ())]))
+                return DnsAnswer(records, until_ns=self.until_ns)
             name = _host(here["CNAME"][0])
         raise DnsError("loop of aliases")
 

@@ -40,6 +40,7 @@ LAYERS = {
     "fastsmtp.smtp": 1,
     "fastsmtp.spf": 1,
     "fastsmtp.spf.lookup": 2,
+    "fastsmtp.lately": 2,
     "fastsmtp.later": 2,
     "fastsmtp.state_keys": 2,
     "fastsmtp.dns_lists": 2,

@@ -43,10 +43,11 @@ def lives_s(cache: DnsCache, clock: SettableClock) -> int:
 def test_lifetimes(
     cache: DnsCache, clock: SettableClock, answer: DnsAnswer[str], ttl_s: int | None, expected_s: int
 ) -> None:
-    cache.keep("q", answer, ttl_s)
+    given = cache.keep("q", answer, ttl_s)
+    assert (given, given.until_ns) == (answer, clock.monotonic_ns() + expected_s * 10**9)
     kept = cache.get("q")
     assert kept is not None
-    assert kept.answer is answer
+    assert kept.answer is given
     assert lives_s(cache, clock) == expected_s
 
 

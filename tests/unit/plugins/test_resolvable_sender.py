@@ -136,3 +136,27 @@ def test_the_record() -> None:
         (transaction,) = served.transactions
         (result,) = transaction.results
         assert (result.outcome, result.evidence) == ("fail", "there is no domain nowhere.test")
+
+
+@pytest.mark.parametrize("domain", ["good.test", "nowhere.test", "nomail.test", "lost.test", "inside.test"])
+def test_what_the_dns_stands_by_is_not_asked_again(domain: str) -> None:
+    with site() as served:
+        served.resolver.until_ns = served.clock.monotonic_ns() + 60 * 10**9
+        first = say(served, f"a@{domain}")
+        del served.resolver.asked[:]
+        assert say(served, f"b@{domain}").partition("(")[0] == first.partition("(")[0]
+        assert served.resolver.asked == []
+        served.clock.advance(60)
+        say(served, f"c@{domain}")
+        assert ("MX", domain) in served.resolver.asked
+
+
+@pytest.mark.parametrize(("trouble", "reply"), [(["good.test"], "451"), (["mx.good.test", "down.good.test"], "250")])
+def test_trouble_is_asked_about_again(trouble: list[str], reply: str) -> None:
+    with site(on_trouble="defer") as served:
+        served.resolver.until_ns = served.clock.monotonic_ns() + 60 * 10**9
+        served.resolver.fail(*trouble)
+        assert say(served, "a@good.test").startswith(reply)
+        del served.resolver.asked[:]
+        assert say(served, "a@good.test").startswith(reply)
+        assert served.resolver.asked != []

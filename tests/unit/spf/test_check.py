@@ -6,6 +6,7 @@ import os
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from fastsmtp.errors import DnsError
 from fastsmtp.plugin import at_once
 from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.spf.check import Finding, Identity, check_host
-from fastsmtp.spf.lookup import find
+from fastsmtp.spf.lookup import Policies
 from fastsmtp.testing.resolver import MemoryResolver
 
 VECTORS = tomllib.loads((Path(__file__).parents[2] / "vectors" / "spf.toml").read_text())
@@ -38,7 +39,7 @@ def test_what_a_policy_says(case: tuple[str, ...], is_remembered: bool) -> None:
     resolver.is_remembered = is_remembered
 
     async def check() -> Finding:
-        found = at_once(find(identity(client, sender), resolver, TRANSACTION))
+        found = at_once(Policies(resolver, monotonic_ns).find(identity(client, sender), TRANSACTION))
         assert isinstance(found, Finding) is (is_remembered or not resolver.asked)
         return found if isinstance(found, Finding) else await found
 
@@ -78,7 +79,7 @@ def test_trouble_of_the_dns(failing: str, result: str) -> None:
         exp.example             TXT "no"
     """)
     resolver.fail(failing)
-    found = at_once(find(identity("192.0.2.7", "a@a.example"), resolver, TRANSACTION))
+    found = at_once(Policies(resolver, monotonic_ns).find(identity("192.0.2.7", "a@a.example"), TRANSACTION))
     assert isinstance(found, Finding)
     assert (found.result, found.explanation) == (result, "no" if result == "fail" and failing != "exp.example" else "")
 
@@ -86,7 +87,7 @@ def test_trouble_of_the_dns(failing: str, result: str) -> None:
 def test_a_policy_that_matches_before_the_trouble() -> None:
     resolver = MemoryResolver('a.example TXT "v=spf1 ip4:192.0.2.7 include:broken.example -all"')
     resolver.fail("broken.example")
-    found = at_once(find(identity("192.0.2.7", "a@a.example"), resolver, TRANSACTION))
+    found = at_once(Policies(resolver, monotonic_ns).find(identity("192.0.2.7", "a@a.example"), TRANSACTION))
     assert found == Finding("pass", "ip4:192.0.2.7 of a.example", domain="a.example")
 
 
@@ -134,7 +135,7 @@ def test_no_policy_asks_without_end(first: list[str], second: list[str], many: i
 def test_any_text_is_a_policy_or_an_error(policy: str, explanation: str) -> None:
     zone = {"a.example": {"TXT": [json.dumps(f"v=spf1 {policy} {explanation}")]}, "exp.example": {"TXT": ['"%{c}"']}}
     resolver = MemoryResolver(zone)
-    found = at_once(find(identity("192.0.2.7", "a@a.example"), resolver, TRANSACTION))
+    found = at_once(Policies(resolver, monotonic_ns).find(identity("192.0.2.7", "a@a.example"), TRANSACTION))
     assert isinstance(found, Finding)
     assert found.explanation.isascii()
     assert found.explanation.isprintable()
@@ -146,7 +147,7 @@ def test_an_explanation_is_one_line_of_printable_text() -> None:
         "exp.example": {"TXT": ['"%{h} ' + "x" * 1000 + '"']},
     }
     who = Identity(ip_address("192.0.2.7"), "a", "a.example", "evil\r\n250 \x1b[2J")
-    found = at_once(find(who, MemoryResolver(zone), TRANSACTION))
+    found = at_once(Policies(MemoryResolver(zone), monotonic_ns).find(who, TRANSACTION))
     assert isinstance(found, Finding)
     assert found.explanation == ("evil250 [2J " + "x" * 1000)[:400]
 
@@ -199,7 +200,7 @@ def test_the_suite_of_openspf() -> None:
         for name, test in scenario["tests"].items():
             local, _, domain = (test["mailfrom"] or f"postmaster@{test['helo']}").rpartition("@")
             who = Identity(ip_address(test["host"]), local or "postmaster", domain, test["helo"])
-            found = at_once(find(who, SuiteResolver(scenario["zonedata"]), TRANSACTION))
+            found = at_once(Policies(SuiteResolver(scenario["zonedata"]), monotonic_ns).find(who, TRANSACTION))
             assert isinstance(found, Finding)
             results = [test["result"]] if isinstance(test["result"], str) else test["result"]
             wanted = test.get("explanation", found.explanation)
