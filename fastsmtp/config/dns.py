@@ -56,7 +56,12 @@ class DnsSettings(Table):
     cache_entries: int = default(50_000, "Answers kept in memory, in each worker.", ge=1)
     ttl_min: Duration = default("5s", "An answer is believed so long at least, whatever its TTL.", ge=0)
     ttl_max: Duration = default("1h", "And no longer than this.", ge=0)
-    negative_ttl: Duration = default("60s", "How long it is believed that there is no such name or record.", ge=0)
+    negative_ttl: Duration = default(
+        "5s",
+        "That there is no such name or record is remembered so long at most. Then c-ares is asked again, which does "
+        "not ask a server before the zone's own time is over (the minimum of its SOA, RFC 2308; an hour at most).",
+        ge=0,
+    )
     failure_ttl: Duration = default(
         "10s", "How long trouble is remembered before the same is asked again (RFC 9520: 1 s at least).", ge=1, le=300
     )

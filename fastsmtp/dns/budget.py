@@ -28,6 +28,10 @@ class Waited:
         if not self._open:
             self._spent_ns += now_ns - self._since_ns
 
+    def use_up(self, budget_ns: int) -> None:
+        """A timer said that so much is spent; by the clock it may be a little early."""
+        self._spent_ns = max(self._spent_ns, budget_ns)
+
     def spent_ns(self, now_ns: int) -> int:
         """In all, up to now."""
         return self._spent_ns + (now_ns - self._since_ns if self._open else 0)

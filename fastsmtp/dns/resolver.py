@@ -108,16 +108,19 @@ class CachedResolver:
         now_ns = self._monotonic_ns()
         within_ns = self._timeout_ns
         waited: Waited | None = None
+        is_last_time = False
         if about is not None:
             waited = about.notes.get(Waited)
             if waited is None:
                 waited = Waited()
                 about.notes.put(waited)
-            within_ns = min(within_ns, self._budget_ns - waited.spent_ns(now_ns))
-            if within_ns <= 0:
+            left_ns = self._budget_ns - waited.spent_ns(now_ns)
+            if left_ns <= 0:
                 self._cells[self._no_budget] += 1
                 raise DnsError("no time left for the DNS")
             waited.begin(now_ns)
+            is_last_time = left_ns <= within_ns
+            within_ns = min(within_ns, left_ns)
         waiters = self._flights.get(question)
         if waiters is None:
             self._cells[self._miss] += 1
@@ -128,7 +131,7 @@ class CachedResolver:
             self._cells[self._wait] += 1
         loop = asyncio.get_running_loop()
         future: asyncio.Future[DnsAnswer[Any]] = loop.create_future()
-        timer = loop.call_later(within_ns / 1e9, _fail, future, "timeout")
+        timer = loop.call_later(within_ns / 1e9, self._out_of_time, future, waited if is_last_time else None)
         future.add_done_callback(partial(self._left, timer, waited))
         waiters.append(future)
         return future
@@ -150,6 +153,11 @@ class CachedResolver:
         else:
             raise error  # a fault of ours: the loop logs it, who waits runs into the timeout
         self._cells[self._entries_cell] = len(self._cache)
+
+    def _out_of_time(self, future: asyncio.Future[DnsAnswer[Any]], waited: Waited | None) -> None:
+        if waited is not None:
+            waited.use_up(self._budget_ns)
+        _fail(future, "timeout")
 
     def _left(self, timer: asyncio.TimerHandle, waited: Waited | None, _: asyncio.Future[DnsAnswer[Any]]) -> None:
         timer.cancel()

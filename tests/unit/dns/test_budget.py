@@ -16,3 +16,11 @@ def test_what_overlaps_counts_once() -> None:
     assert waited.spent_ns(201) == 11
     waited.end(203)
     assert waited.spent_ns(1000) == 13
+
+
+def test_what_a_timer_says_is_spent() -> None:
+    waited = Waited()
+    waited.begin(0)
+    waited.use_up(100)
+    waited.end(99)
+    assert waited.spent_ns(99) >= 100

@@ -68,6 +68,10 @@ def connection() -> Connection:
     return Connection("C1", "192.0.2.1", 1, "192.0.2.25", 25)
 
 
+def asked_about(dns: ZoneServer, name: str) -> int:
+    return sum(asked == name for _, _, asked in dns.asked)
+
+
 def count(stats: Stats, name: str, *values: str) -> int:
     family = next(family for family in stats.families() if family.name == name)
     return stats.cells[family.children[values]]
@@ -269,3 +273,24 @@ def test_no_server_at_the_port() -> None:
             assert await trouble(lambda: resolver.mx("mail.test")) in {"no server", "timeout"}
 
     run(work())
+
+
+def test_that_there_is_nothing_is_believed_as_long_as_the_zone_says() -> None:
+    """RFC 2308 section 5, which c-ares carries out: we remember it for a moment and ask there again."""
+
+    async def scenario() -> None:
+        with ZoneServer(ZONE, negative_ttl_s=3600) as lasting, ZoneServer(ZONE, negative_ttl_s=1) as brief:
+            async with resolving(lasting, negative_ttl="1ms") as (resolver, stats):
+                for _ in range(20):
+                    assert not (await result(resolver.mx("nowhere.test"))).exists
+                    assert not (await result(resolver.mx("a.test"))).records
+                    await asyncio.sleep(0.002)  # past our own memory
+                assert count(stats, "fastsmtp_dns_lookups_total", "miss") > 30
+                assert [asked_about(lasting, name) for name in ("nowhere.test", "a.test")] == [1, 1]
+            async with resolving(brief, negative_ttl="1ms") as (resolver, _):
+                async with asyncio.timeout(20):
+                    while asked_about(brief, "nowhere.test") < 2:
+                        assert not (await result(resolver.mx("nowhere.test"))).exists
+                        await asyncio.sleep(0.05)
+
+    run(scenario())
