@@ -87,12 +87,14 @@ class Stage:
         finally:
             await self.close()
 
-    async def close(self) -> None:
-        """Everybody ends."""
-        await self.crew.close()
-        await self.seats.close()
+    def _close_doors(self) -> None:
         for doors in self.doors:
             doors.close()
+
+    async def close(self) -> None:
+        """Everybody ends."""
+        await self.crew.close(self._close_doors)
+        await self.seats.close()
         self.clients.close()
         self.buckets.close()
         self.keeper.close()

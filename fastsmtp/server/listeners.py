@@ -26,6 +26,8 @@ class Listeners:
         for listener, descriptors in enumerate(sockets):
             for descriptor in descriptors:
                 self._servers.append(await self._listen(listener, descriptor))
+        if self._is_closed:
+            self.stop()
 
     async def adopt(self, slot: int, listener: int, descriptor: int) -> None:
         """Listen at a descriptor of another slot, too. Raises StartError."""

@@ -194,13 +194,17 @@ class Server:
             login_desk = LoginDesk(chain, self._directory, self._passwords, self.stats, mechanisms)
         return Pipeline(chain, self._directory, self._store, self.stats, self._store.quotas, login_desk)
 
+    def close_doors(self) -> None:
+        """Take nothing new; those who are here notice nothing of it."""
+        self._listeners.stop()
+
     async def stop(self, drain_s: float, grace_s: float = 0.0) -> None:
         """Take nothing new, finish what is under way within `drain_s` seconds, let go of everything.
 
         Whoever has a successor may be in less of a hurry: in the first `grace_s` seconds of these clients notice
         nothing, and afterwards they may finish the transaction that they are in.
         """
-        self._listeners.stop()
+        self.close_doors()
         grace_s = min(grace_s, drain_s)
         if grace_s > 0:
             await asyncio.sleep(0)  # who was accepted in this turn of the loop is there in the next one

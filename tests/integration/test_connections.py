@@ -268,9 +268,10 @@ def test_connections_beyond_the_limit_are_turned_away_and_ctrl_c_ends_it(tmp_pat
         assert server.wait() == 0
 
 
-def test_a_drain_lets_a_message_finish(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_drain_lets_a_message_finish(tmp_path: Path, workers: int) -> None:
     with (
-        running_server(tmp_path / "site") as server,
+        running_server(tmp_path / "site", {"listen.workers": workers}) as server,
         Client(server) as sending,
         Client(server) as idle,
         Client(server) as in_transaction,
@@ -280,8 +281,8 @@ def test_a_drain_lets_a_message_finish(tmp_path: Path) -> None:
         server.signal(SIGTERM)
         for client in (idle, in_transaction):
             assert client.rest() == ["421 4.3.2 Shutting down, come again soon"]
-        with pytest.raises(ConnectionError):
-            Client(server)
+        with pytest.raises(ConnectionRefusedError):
+            server.connect().close()
         assert server.process.poll() is None
         sending.socket.sendall(MESSAGE + b"NOOP\r\n")
         said = sending.rest()

@@ -24,6 +24,9 @@ __all__ = ["Crew", "Generation", "Inheritance", "Slot"]
 _END_S: Final = 30.0
 """How much longer than its drain a worker may take to end: plugins settle, the last checkpoint is made."""
 
+_DEAF_S: Final = 1.0
+"""How long the end waits until everybody has stopped listening: who hangs for longer does not keep the others."""
+
 _LEND_FROM_S: Final = 1.0
 """Who is away for so long or longer has its connections taken by another one."""
 
@@ -186,11 +189,20 @@ class Crew:
         self._takes_nobody = self._is_frozen = True
         self._seats.freeze()
 
-    async def close(self) -> None:
-        """Dismiss everybody, and return when the last one is gone."""
+    async def close(self, close_doors: Callable[[], None]) -> None:
+        """Dismiss everybody, and return when the last one is gone.
+
+        `close_doors` is called when nobody listens any more and before the first client is told: whoever comes again at
+        once is refused, and does not wait for nobody.
+        """
         self._takes_nobody = True
         for slot in self.slots:
             await self.stop_succession(slot)
+        for worker in self.everybody:
+            worker.close_doors()
+        if self.everybody:
+            await asyncio.wait([worker.deaf for worker in self.everybody], timeout=_DEAF_S)
+        close_doors()
         for worker in self.everybody:
             self.dismiss(worker)
         while self.everybody:

@@ -104,6 +104,9 @@ class _Duty:
         match message["do"]:
             case "go":
                 self._go.set()
+            case "close_doors":
+                self._server.close_doors()
+                self._line.say({"event": "deaf"})
             case "drain":
                 self._drain_s, self._grace_s = message["within_s"], message["grace_s"]
                 self._end.set()

@@ -160,9 +160,7 @@ class Supervisor:
         """Let everybody finish, at once when `hurry` is set, and let go of everything."""
         self._is_draining = True
         self._site.notifier.stopping("draining")
-        closing = asyncio.get_running_loop().create_task(self._crew.close())
-        await asyncio.sleep(0)  # they are told to end, and listen no more
-        self._generation.doors.close()
+        closing = asyncio.get_running_loop().create_task(self._crew.close(self._generation.doors.close))
         hurrying = asyncio.get_running_loop().create_task(hurry.wait())
         await asyncio.wait({closing, hurrying}, return_when=asyncio.FIRST_COMPLETED)
         hurrying.cancel()

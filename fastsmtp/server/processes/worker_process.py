@@ -46,7 +46,8 @@ class Post:
 
 class WorkerProcess:
     """One process. `loaded` is done when it has its plugins, `serving` when it takes connections; both fail with the
-    error that the operator is to read. `ended` is done when it is gone, with what there is to say of that.
+    error that the operator is to read. `deaf` is done when it listens nowhere any more, `ended` when it is gone, with
+    what there is to say of that.
     """
 
     def __init__(self, post: Post) -> None:
@@ -61,6 +62,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         self.loaded: asyncio.Future[None] = loop.create_future()
         self.serving: asyncio.Future[None] = loop.create_future()
+        self.deaf: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
         for future in (self.loaded, self.serving):
             future.add_done_callback(_look_at)
@@ -145,6 +147,13 @@ class WorkerProcess:
         self._has_gone = True
         self._line.say({"do": "go"})
 
+    def close_doors(self) -> None:
+        """Take nothing new; clients hear nothing of it yet. `deaf` will be done."""
+        if self._has_gone:
+            self._line.say({"do": "close_doors"})
+        else:
+            self._is_deaf()
+
     def drain(self, within_s: float, kill_after_s: float, grace_s: float = 0.0) -> None:
         """Take nothing new, finish what is under way, end; whoever is still there after `kill_after_s` is killed.
 
@@ -195,6 +204,8 @@ class WorkerProcess:
             case "serving":
                 self._served_s = time.monotonic()
                 self.serving.set_result(None)
+            case "deaf":
+                self._is_deaf()
             case "health":
                 self.ailment, self.weakness = message["ailment"], message["weakness"]
                 self.disk_has_failed = message["disk_has_failed"]
@@ -204,6 +215,10 @@ class WorkerProcess:
                 self._failure = ConfigurationError(problems) if is_configuration else StartError(problems[0])
             case "closed":
                 self._is_in_order = message["in_order"]
+
+    def _is_deaf(self) -> None:
+        if not self.deaf.done():
+            self.deaf.set_result(None)
 
     def _reap(self) -> None:
         loop = asyncio.get_running_loop()
@@ -221,6 +236,7 @@ class WorkerProcess:
         for future in (self.loaded, self.serving):
             if not future.done():
                 future.set_exception(failure)
+        self._is_deaf()
         self.ended.set_result(story)
 
 

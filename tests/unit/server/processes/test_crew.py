@@ -3,15 +3,18 @@
 import asyncio
 import logging
 import os
+import select
 import signal
+import socket
 from pathlib import Path
 
 import pytest
-from crews import Stage, play, plugin, send, wait_until
+from crews import DEADLINE_S, Stage, play, plugin, send, wait_until
 from workers import settings
 
 from fastsmtp.errors import ConfigurationError, StartError
 from fastsmtp.server.processes.worker_process import WorkerProcess
+from fastsmtp.smtp.replies import SHUTTING_DOWN
 
 
 def workers(stage: Stage) -> list[WorkerProcess | None]:
@@ -161,6 +164,58 @@ def test_who_does_not_answer_is_killed_and_replaced(
         play(settings(tmp_path), 1, scenario)
     assert caplog.messages[0] == "worker 0 has not answered for 3 s and is killed"
     assert len(caplog.messages) == 2
+
+
+def sockets_of(pid: int) -> set[str]:
+    return {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def test_at_the_end_nobody_listens_any_more_when_the_first_client_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        stage = Stage(settings(tmp_path), 2)
+        await stage.open()
+        address, both = stage.address, pids(stage)
+        (entrance,) = stage.first.doors.entrances
+        ours = {f"socket:[{os.fstat(one.socket.fileno()).st_ino}]" for one in entrance.sockets}
+        assert [len(ours & sockets_of(pid)) for pid in both] == [1, 1]
+        clients = [socket.create_connection(address, DEADLINE_S) for _ in range(10)]
+        for client in clients:
+            assert (await asyncio.to_thread(client.recv, 1000)).startswith(b"220 ")
+
+        def close_doors() -> None:
+            assert [ours & sockets_of(pid) for pid in both] == [set(), set()]
+            with socket.create_connection(address, DEADLINE_S) as late:
+                stage.first.doors.close()
+                assert late.recv(1000) == SHUTTING_DOWN.wire
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address).close()
+            assert select.select(clients, [], [], 0)[0] == []
+
+        await stage.crew.close(close_doors)
+        for client in clients:
+            assert client.recv(1000).startswith(SHUTTING_DOWN.wire.rstrip())
+            client.close()
+        await stage.close()
+
+    asyncio.run(main())
+
+
+def test_who_hangs_does_not_keep_the_end_of_the_others(tmp_path: Path) -> None:
+    async def main() -> None:
+        stage = Stage(settings(tmp_path), 2)
+        await stage.open()
+        hanging, other = workers(stage)
+        assert hanging is not None
+        assert other is not None
+        os.kill(hanging.pid, signal.SIGSTOP)
+        closing = asyncio.ensure_future(stage.crew.close(stage.first.doors.close))
+        assert await other.ended == "ended with exit code 0"
+        assert hanging.is_alive
+        os.kill(hanging.pid, signal.SIGCONT)
+        await closing
+        await stage.close()
+
+    asyncio.run(main())
 
 
 def test_who_gives_up_waiting_leaves_nothing_behind(tmp_path: Path) -> None:
