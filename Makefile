@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
+READY  := $(VENV)/.ready
 
 .PHONY: run test test-long test-attacks traffic check format docs clean help
 .PHONY: bench bench-full bench-tls bench-chunking bench-durability bench-micro bench-peers
@@ -11,20 +12,20 @@ BUILT  := $(VENV)/.built
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 20
 
-run: $(BUILT)  ## Build, make a demo site under ./var, serve it on 127.0.0.1:2525
+run: $(READY)  ## Build, make a demo site under ./var, serve it on 127.0.0.1:2525
 	@exec $(RUN) -m fastsmtp serve --dev
 
-test: $(BUILT)  ## Everything that guards main: lint, types and all tests
+test: $(READY)  ## Everything that guards main: lint, types and all tests
 	$(RUN) -m pytest
 
-test-long: $(BUILT)  ## Kills, power cuts and reloads by the hundred: minutes
+test-long: $(READY)  ## Kills, power cuts and reloads by the hundred: minutes
 	KILL_ROUNDS=100 POWERCUT_STATES=10000 RELOADS=200 $(RUN) -m pytest tests/integration/test_kill.py \
 		tests/integration/test_powercut.py tests/integration/test_processes.py
 
-test-attacks: $(BUILT)  ## Attacks in full, with good mail beside them: the figures of docs/attacks.md
+test-attacks: $(READY)  ## Attacks in full, with good mail beside them: the figures of docs/attacks.md
 	ATTACKS=full $(RUN) -m pytest -s tests/integration/test_attacks.py
 
-traffic: $(BUILT)  ## Good mail and every kind of junk against the plugins of `init`: the table of docs/attacks.md
+traffic: $(READY)  ## Good mail and every kind of junk against the plugins of `init`: the table of docs/attacks.md
 	TRAFFIC_ROUNDS=20 $(RUN) -m pytest -s tests/integration/test_mixed_traffic.py
 
 FUZZ_SECONDS ?= 60
@@ -50,25 +51,25 @@ docs: $(BUILT)  ## Write the generated parts of docs/
 	$(RUN) -m fastsmtp.config.document > docs/configuration.md
 	$(RUN) -m fastsmtp.server.document > docs/metrics.md
 
-bench: $(VENV)/.bench  ## Beside what the kernel takes and every peer that is installed: some minutes
+bench: $(VENV)/.bench $(READY)  ## Beside what the kernel takes and every peer that is installed: some minutes
 	$(RUN) -m bench run quick $(if $(RESULTS),--to '$(RESULTS)')
 
-bench-full: $(VENV)/.bench  ## All that docs/benchmarks.md shows, to build/bench or to RESULTS: a quarter of an hour
+bench-full: $(VENV)/.bench $(READY)  ## All that docs/benchmarks.md shows, to build/bench or to RESULTS: a quarter of an hour
 	$(RUN) -m bench run full $(if $(RESULTS),--to '$(RESULTS)')
 
-bench-tls: $(BUILT)  ## What handshakes and messages in TLS cost
+bench-tls: $(READY)  ## What handshakes and messages in TLS cost
 	$(RUN) -m bench run tls
 
-bench-chunking: $(BUILT)  ## DATA beside BDAT
+bench-chunking: $(READY)  ## DATA beside BDAT
 	$(RUN) -m bench run chunking
 
-bench-durability: $(BUILT)  ## Messages a second and CPU for journal, fsync and none
+bench-durability: $(READY)  ## Messages a second and CPU for journal, fsync and none
 	$(RUN) -m bench run durability
 
-bench-micro: $(BUILT)  ## The parser, replies, the cache, plugins and the session alone: half a minute
+bench-micro: $(READY)  ## The parser, replies, the cache, plugins and the session alone: half a minute
 	$(RUN) -m bench micro
 
-bench-peers: $(BUILT)  ## Who can be measured here, and what the others need
+bench-peers: $(READY)  ## Who can be measured here, and what the others need
 	$(RUN) -m bench peers
 
 # Pictures and a look at where the CPU goes; without them there are tables.
@@ -85,7 +86,13 @@ clean:  ## Remove what was built (not ./var)
 DECLARED := $(shell find fastsmtp -name '*.pxd')
 COMPILED := $(DECLARED) $(wildcard $(DECLARED:.pxd=.py) fastsmtp/*.pyx fastsmtp/*.pxi)
 
-# The environment is ready when this file is newer than what it was made from.
+# Bytecode as pip installs it, also where PYTHONDONTWRITEBYTECODE keeps Python from writing it: without, each process that is
+# started, each worker and each server of a test, compiles 250 modules first.
+$(READY): $(BUILT) $(shell find fastsmtp plugins -name '*.py')
+	@$(RUN) -m compileall -q fastsmtp plugins
+	@touch $(READY)
+
+# The environment is built when this file is newer than what it was made from.
 $(BUILT): $(VENV)/.installed setup.py $(COMPILED)
 	@$(RUN) setup.py --quiet build_ext --inplace
 	@touch $(BUILT)

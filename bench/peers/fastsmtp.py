@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from compileall import compile_dir
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
@@ -12,6 +13,8 @@ from bench.machine import commit
 from bench.peers.peer import LOOPBACK, Launch, Peer, Site, free_port
 
 __all__ = ["Fastsmtp", "FastsmtpBdat", "FastsmtpBySource", "FastsmtpPlugins", "FastsmtpTls"]
+
+_CHECKOUT: Final = Path(__file__).parents[2]
 
 _RATE: Final = re.compile(r'"[0-9]+/(second|minute|hour|day)"')
 _NO_RATE: Final = '"1000000/second"'
@@ -65,6 +68,8 @@ class Fastsmtp(Peer):
         }
 
     def _launch(self, site: Site, port: int) -> Launch:
+        for folder in ("fastsmtp", "plugins"):
+            compile_dir(_CHECKOUT / folder, quiet=1)  # as pip does it: the peers have bytecode, too
         _write_directory(site.folder / "directory.db", site)
         command = [sys.executable, "-m", "fastsmtp", "serve", "-c", str(site.folder / "fastsmtp.toml")]
         return Launch(command, f"{LOOPBACK}:{port}")

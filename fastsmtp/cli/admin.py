@@ -31,7 +31,6 @@ def connect_admin(settings: "Settings", *, make: bool = False) -> "Admin":
     """The same for settings; a context manager. Raises ConfigurationError, DirectoryError."""
     from fastsmtp.config.places import SqliteUrl
     from fastsmtp.directory.admin import Admin, SqliteAdmin
-    from fastsmtp.directory.database_postgres import PostgresDatabase
     from fastsmtp.directory.lookup import Rules
 
     directory = settings.directory
@@ -41,6 +40,8 @@ def connect_admin(settings: "Settings", *, make: bool = False) -> "Admin":
         path = directory.url.path
         # An existing file is somebody's: it gets no tables, indexes or journal mode of ours for the asking.
         return SqliteAdmin(path, create=make and not path.exists(), rules=rules)
+    from fastsmtp.directory.database_postgres import PostgresDatabase
+
     return Admin(PostgresDatabase(directory.url, connect_timeout_s=directory.connect_timeout), rules)
 
 

@@ -1,10 +1,15 @@
 """What every table of fastsmtp.toml has in common."""
 
+import os
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Table", "default"]
+
+# What else is installed has no say in what is valid here. To look for pydantic's plugins is to read the metadata of
+# every package, at each start.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
 
 
 class Table(BaseModel):

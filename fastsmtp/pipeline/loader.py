@@ -7,14 +7,14 @@
 import dataclasses
 import difflib
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -22,6 +22,9 @@ from pydantic.errors import PydanticUserError
 from fastsmtp.config.model import PluginEntry
 from fastsmtp.errors import PluginLoadError
 from fastsmtp.plugin import AnyPlugin, NoOptions, Plugin, Stage
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["ENTRY_POINTS", "LoadedPlugin", "hooks_of", "load_plugins"]
 
@@ -55,6 +58,7 @@ def load_plugins(
     loaded: list[LoadedPlugin] = []
     problems: list[str] = []
     names: set[str] = set()
+    places = _Places(plugin_path)
     for index, entry in enumerate(entries):
         where = f"plugin[{index}]"
         name = entry.title
@@ -62,7 +66,7 @@ def load_plugins(
             problems.append(f'{where}: the name {name!r} is taken; give this entry a name = "..." of its own')
         names.add(name)
         try:
-            plugin_class = _checked(classes[name], name) if name in classes else _find(entry.use, plugin_path)
+            plugin_class = _checked(classes[name], name) if name in classes else places.find(entry.use)
             plugin = _build(plugin_class, _fit(_options_type(plugin_class), entry, where), name)
         except PluginLoadError as error:
             problems += [problem if problem.startswith(where) else f"{where}: {problem}" for problem in error.problems]
@@ -80,19 +84,33 @@ def hooks_of(plugin_class: type[AnyPlugin]) -> tuple[Stage, ...]:
     return tuple(stage for stage in Stage if getattr(plugin_class, stage.value) is not getattr(Plugin, stage.value))
 
 
-def _find(use: str, plugin_path: Sequence[Path]) -> type[AnyPlugin]:
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=use):
-        return _checked(_import(use, point.load), use)
-    if use.isidentifier():
-        for folder in plugin_path:
-            if (file := folder / f"{use}.py").is_file():
-                return _only_plugin(file)
-    module, colon, name = use.partition(":")
-    if colon:
-        return _checked(getattr(_import(use, lambda: importlib.import_module(module)), name, None), use)
-    known = sorted(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS))
-    known += sorted(file.stem for folder in plugin_path for file in folder.glob("*.py"))
-    raise PluginLoadError(f"no plugin is called {use!r}; {_hint(use, known, 'there are')}")
+class _Places:
+    """Where plugins are looked for."""
+
+    def __init__(self, plugin_path: Sequence[Path]) -> None:
+        self._plugin_path = plugin_path
+
+    @cached_property
+    def _entry_points(self) -> "EntryPoints":
+        """Those of every package that is installed: reading them takes milliseconds, and only here a late import."""
+        from importlib.metadata import entry_points
+
+        return entry_points(group=ENTRY_POINTS)
+
+    def find(self, use: str) -> type[AnyPlugin]:
+        """The class that an entry of the configuration names. Raises PluginLoadError."""
+        for point in self._entry_points.select(name=use):
+            return _checked(_import(use, point.load), use)
+        if use.isidentifier():
+            for folder in self._plugin_path:
+                if (file := folder / f"{use}.py").is_file():
+                    return _only_plugin(file)
+        module, colon, name = use.partition(":")
+        if colon:
+            return _checked(getattr(_import(use, lambda: importlib.import_module(module)), name, None), use)
+        known = sorted(point.name for point in self._entry_points)
+        known += sorted(file.stem for folder in self._plugin_path for file in folder.glob("*.py"))
+        raise PluginLoadError(f"no plugin is called {use!r}; {_hint(use, known, 'there are')}")
 
 
 def _hint(word: str, known: Sequence[str], introduction: str) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from fastsmtp._buckets import BucketTable
 from fastsmtp._clients import ClientTable
@@ -14,7 +14,6 @@ from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.maildir import MaildirStore
 from fastsmtp.directory.backend import cached_directory, check_logins, stored_lists
-from fastsmtp.directory.passwords import PasswordChecker
 from fastsmtp.dns.resolver import CachedResolver
 from fastsmtp.errors import DirectoryError, StartError
 from fastsmtp.log import LineLog
@@ -47,6 +46,9 @@ from fastsmtp.state.backend import state
 from fastsmtp.state.host import HostBuckets
 from fastsmtp.stats import Stats
 
+if TYPE_CHECKING:
+    from fastsmtp.directory.passwords import PasswordChecker
+
 __all__ = ["Server"]
 
 _CUT_S: Final = 5.0
@@ -68,6 +70,12 @@ def _admission(settings: Settings, stats: Stats, clients: ClientTable) -> Admiss
         known_s=overload.known,
         descriptors=descriptors,
     )
+
+
+def _passwords(settings: Settings) -> "PasswordChecker":
+    from fastsmtp.directory.passwords import PasswordChecker  # argon2 is slow to import, and few have AUTH on an MX
+
+    return PasswordChecker(waiting=settings.auth.waiting)
 
 
 class Server:
@@ -98,7 +106,7 @@ class Server:
         self._store = MaildirStore(settings.maildir, settings.hostname, self._clock, self.stats)
         self._lists = stored_lists(settings.directory)
         self._resolver = CachedResolver(settings.dns, self._clock, self.stats)
-        self._passwords = PasswordChecker(waiting=settings.auth.waiting) if settings.has_auth else None
+        self._passwords = _passwords(settings) if settings.has_auth else None
         entries = settings.listeners
         self.pipelines = build_pipelines(entries, self._plugins, self._build_pipeline)
         loop = asyncio.get_running_loop()

@@ -85,6 +85,7 @@ class _Duty:
         self._beat(block)
         self._line.say({"event": "serving"})
         gc.freeze()  # what is there now stays: no collection needs to walk over it again
+        gc.enable()
         await self._end.wait()
         stopping = self._loop.create_task(self._server.stop(self._drain_s, self._grace_s))
         hurry = self._loop.create_task(self._hurry.wait())

@@ -5,12 +5,13 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.keeper import JournalKeeper
 from fastsmtp.errors import ConfigurationError, FastsmtpError, StartError
 from fastsmtp.server.clients import ClientMemory
+from fastsmtp.server.http import MetricsServer
 from fastsmtp.server.processes import health
 from fastsmtp.server.processes.activation import ActivatedSocket
 from fastsmtp.server.processes.crew import Crew, Generation, Inheritance
@@ -22,9 +23,6 @@ from fastsmtp.server.processes.seats import Seats
 from fastsmtp.server.processes.supervisor_stats import SupervisorStats
 from fastsmtp.server.processes.tally import Tally
 from fastsmtp.state.host import BucketMemory
-
-if TYPE_CHECKING:
-    from fastsmtp.server.http import MetricsServer
 
 __all__ = ["Site", "Supervisor", "worker_count"]
 
@@ -96,8 +94,10 @@ class Supervisor:
         try:
             await asyncio.sleep(0)  # the workers are started, and load while we go on
             await self._recover(count)
-            self._pages = await self._start_pages(self._site.settings)
+            self._pages = await self._bound_pages(self._site.settings)
             recovered.set_result(None)
+            if self._pages is not None:
+                await self._pages.serve()
             await opening
         except BaseException:
             opening.cancel()
@@ -206,17 +206,17 @@ class Supervisor:
         # One ring more is kept than there are workers: a reload needs it.
         await asyncio.to_thread(self._site.keeper.recover, count + 1, tell)
 
-    async def _start_pages(self, settings: Settings) -> "MetricsServer | None":
+    async def _bound_pages(self, settings: Settings) -> MetricsServer | None:
         if settings.metrics.listen is None:
             return None
-        # Late: it takes as long to import as a worker takes to start, beside which it can be done.
-        from fastsmtp.metrics import build_registry
-        from fastsmtp.server.http import MetricsServer
+        pages = MetricsServer(settings.metrics.listen, self._tally, ailment=self._ailment, weakness=self._weakness)
+        await pages.bind()
+        return pages
 
-        pages = MetricsServer(
-            settings.metrics.listen, build_registry(self._tally), ailment=self._ailment, weakness=self._weakness
-        )
-        await pages.start()
+    async def _start_pages(self, settings: Settings) -> MetricsServer | None:
+        pages = await self._bound_pages(settings)
+        if pages is not None:
+            await pages.serve()
         return pages
 
     async def _move_pages(self, old: Settings, new: Settings) -> None:

@@ -4,6 +4,7 @@ What takes time to import is imported when it belongs to the supervisor already:
 """
 
 import faulthandler
+import gc
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ def main(line_descriptor: int, handover_descriptor: int, parent: int) -> int:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     faulthandler.enable()
+    gc.disable()  # until it serves: what is imported and made till then stays
     line = socket.socket(fileno=line_descriptor)
     line.set_inheritable(False)
     try:

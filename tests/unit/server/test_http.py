@@ -7,7 +7,6 @@ import pytest
 
 from fastsmtp.config.places import ListenAddress
 from fastsmtp.errors import StartError
-from fastsmtp.metrics import build_registry
 from fastsmtp.server.http import MetricsServer
 from fastsmtp.stats import Stats
 
@@ -20,8 +19,9 @@ def serving(
     async def run() -> None:
         stats = Stats()
         stats.counter("fastsmtp_messages_total", "Messages.")
-        server = MetricsServer(FREE, build_registry(stats), ailment=lambda: ailment, weakness=lambda: weakness)
-        await server.start()
+        server = MetricsServer(FREE, stats, ailment=lambda: ailment, weakness=lambda: weakness)
+        await server.bind()
+        await server.serve()
         host, port = server.address
         try:
             async with aiohttp.ClientSession() as client:
@@ -85,11 +85,13 @@ def test_a_taken_port_is_a_sentence() -> None:
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             listen = ListenAddress("127.0.0.1", taken.getsockname()[1])
-            server = MetricsServer(listen, build_registry(Stats()), ailment=lambda: "", weakness=lambda: "")
+            server = MetricsServer(listen, Stats(), ailment=lambda: "", weakness=lambda: "")
             with pytest.raises(StartError, match=rf"cannot listen on {listen} for metrics: Address already in use"):
-                await server.start()
-            with pytest.raises(RuntimeError, match="not started"):
+                await server.bind()
+            with pytest.raises(RuntimeError, match="no address"):
                 _ = server.address
+            with pytest.raises(RuntimeError, match="no address"):
+                await server.serve()
             await server.close()
 
     asyncio.run(scenario())
