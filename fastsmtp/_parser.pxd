@@ -57,3 +57,8 @@ cdef class Parser:
     cpdef void drop_chunk(self, long long size)
     cpdef void discard_data(self)
     cpdef object next_data(self)
+
+
+cpdef Py_ssize_t path_begin(bytes argument, bytes keyword) noexcept
+cpdef tuple plain_path(bytes argument)
+cpdef bint is_dot_string(str text) noexcept

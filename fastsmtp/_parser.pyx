@@ -377,4 +377,5 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
 
 
 include "_parser_line.pxi"
+include "_parser_path.pxi"
 include "_parser_data.pxi"

@@ -12,6 +12,8 @@ from typing import Final
 
 import idna
 
+from fastsmtp._parser import is_dot_string, plain_path
+
 __all__ = [
     "DOMAIN_OCTETS",
     "NULL_SENDER",
@@ -82,7 +84,7 @@ def fold(text: str) -> str:
     return _nfc(_nfc(text).translate(_ASCII_LOWER))  # twice: a ring composes with `w`, not with `W`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
     """A mailbox. `local` is without quotes, as spelled; `domain` is canonical: lower case, IDNs as A-labels.
 
@@ -95,7 +97,7 @@ class Address:
 
     def __post_init__(self) -> None:
         local = self.local
-        if not (self.is_null or _match_local_plain(local.encode(errors="surrogatepass"))):
+        if not (is_dot_string(local) or self.is_null or _match_local_plain(local.encode(errors="surrogatepass"))):
             local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
         object.__setattr__(self, "_text", f"{local}@{self.domain}" if self.domain else local)
 
@@ -207,6 +209,15 @@ def parse_mailbox(text: str) -> Address:
     return _build(found[1], found[2], True)
 
 
+def _plain_path(argument: bytes) -> tuple[Address, bytes] | None:
+    """What nearly every path is, and what follows it; None where it takes the grammar to tell."""
+    plain = plain_path(argument)
+    if plain is None:
+        return None
+    local, domain, end = plain
+    return Address(local, domain), argument[end:]
+
+
 def _parse_path(argument: bytes, *, smtputf8: bool) -> tuple[Address, bytes]:
     found = _match_path(argument)
     if found is None:
@@ -223,7 +234,7 @@ def parse_reverse_path(argument: bytes, *, smtputf8: bool = False) -> tuple[Addr
     """
     if argument.startswith(b"<>"):
         return NULL_SENDER, argument[2:]
-    return _parse_path(argument, smtputf8=smtputf8)
+    return _plain_path(argument) or _parse_path(argument, smtputf8=smtputf8)
 
 
 def parse_forward_path(argument: bytes, *, smtputf8: bool = False) -> tuple[Address, bytes]:
@@ -231,6 +242,9 @@ def parse_forward_path(argument: bytes, *, smtputf8: bool = False) -> tuple[Addr
 
     Source routes are dropped. Raises AddressError.
     """
+    plain = _plain_path(argument)
+    if plain is not None:
+        return plain
     if found := _match_postmaster(argument):
         return _POSTMASTER, argument[found.end() :]
     return _parse_path(argument, smtputf8=smtputf8)

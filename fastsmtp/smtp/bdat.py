@@ -55,13 +55,13 @@ def _data_answered(dialogue: Dialogue, octets: int, answer: Answer, *, is_last: 
     if refusal is not None:
         _refuse(dialogue, octets, refusal, is_last=is_last)
         return
-    transaction = dialogue.open_transaction
+    transaction = dialogue.current()
     dialogue.reception.start_chunks(transaction.message, is_binary=transaction.body == "BINARYMIME")
     _take(dialogue, octets, is_last=is_last)
 
 
 def _take(dialogue: Dialogue, octets: int, *, is_last: bool) -> None:
-    copies = len(dialogue.open_transaction.recipients)
+    copies = len(dialogue.current().recipients)
     refusal = dialogue.reception.start_chunk(octets, copies, is_last=is_last)
     if refusal is not None:
         _refuse(dialogue, octets, refusal, is_last=is_last)
@@ -106,7 +106,7 @@ def end_of_chunk(dialogue: Dialogue) -> None:
     reception = dialogue.reception
     refusal = reception.check()
     if refusal is not None:
-        transaction = dialogue.open_transaction
+        transaction = dialogue.current()
         waiting = len(transaction.recipients) if transaction.replies_each else 0
         reception.dropped = Dropped(refusal, _REFUSED, is_error=False, waiting=waiting, id=transaction.id)
         end_of_dropped_chunk(dialogue)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from fastsmtp._parser import path_begin
 from fastsmtp.smtp.address import Address, AddressError, parse_forward_path, parse_reverse_path
 from fastsmtp.smtp.extensions import MailParameters, ParameterError, parse_mail_parameters, parse_rcpt_parameters
 from fastsmtp.smtp.replies import (
@@ -24,9 +25,6 @@ __all__ = ["CommandError", "parse_bdat", "parse_hello", "parse_mail", "parse_rcp
 _CHUNK_DIGITS: Final = 20
 _CHUNK_OCTETS: Final = 2**63 - 1
 
-# Spaces behind the colon are forbidden (RFC 5321 section 3.3) and common; they are harmless, so they are skipped.
-_match_from = re.compile(rb"FROM: *", re.IGNORECASE).match
-_match_to = re.compile(rb"TO: *", re.IGNORECASE).match
 # Whether a name is a good one is policy. Here it need only be one word that cannot do harm where it is shown.
 _match_hello = re.compile(rb"[\x21-\x7e]{1,255}\Z").match
 
@@ -51,10 +49,11 @@ def parse_mail(argument: bytes, offered: Mapping[str, str]) -> tuple[Address, Ma
 
     `offered` is what EHLO promised this client.
     """
-    found = _match_from(argument)
-    if found is None:
+    # Spaces behind the colon are forbidden (RFC 5321 section 3.3) and common; they are harmless, so they are skipped.
+    begin = path_begin(argument, b"FROM:")
+    if begin < 0:
         raise CommandError(BAD_MAIL_SYNTAX)
-    path = argument[found.end() :]
+    path = argument[begin:]
     try:
         sender, rest = parse_reverse_path(path, smtputf8=True)
         parameters = parse_mail_parameters(rest, offered)
@@ -70,11 +69,11 @@ def parse_mail(argument: bytes, offered: Mapping[str, str]) -> tuple[Address, Ma
 
 def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Address:
     """`TO:<forward-path> [parameters]`. Raises CommandError."""
-    found = _match_to(argument)
-    if found is None:
+    begin = path_begin(argument, b"TO:")
+    if begin < 0:
         raise CommandError(BAD_RCPT_SYNTAX)
     try:
-        recipient, rest = parse_forward_path(argument[found.end() :], smtputf8=smtputf8)
+        recipient, rest = parse_forward_path(argument[begin:], smtputf8=smtputf8)
         parse_rcpt_parameters(rest)
     except AddressError as error:
         raise CommandError(NEEDS_SMTPUTF8_RECIPIENT if error.needs_smtputf8 else BAD_RECIPIENT) from None

@@ -16,7 +16,7 @@ def data(dialogue: Dialogue, argument: bytes) -> None:
     """DATA: the message follows."""
     if argument:
         dialogue.error(replies.NO_ARGUMENT)
-    elif dialogue.open_transaction.body == "BINARYMIME":
+    elif dialogue.current().body == "BINARYMIME":
         dialogue.error(replies.NEEDS_BDAT)
     elif not dialogue.permits_input():
         pass
@@ -31,7 +31,7 @@ def _data_answered(dialogue: Dialogue, answer: Answer) -> None:
     if refusal is not None:
         dialogue.conclude(refusal)
         return
-    dialogue.reception.start(dialogue.open_transaction.message)
+    dialogue.reception.start(dialogue.current().message)
     dialogue.state = _MESSAGE
     dialogue.reply(replies.START_DATA)
 
@@ -40,7 +40,7 @@ def refusal_to_start(dialogue: Dialogue, answer: Answer) -> Reply | None:
     """Why the message need not be sent, or None; `answer` is that of `on_data`."""
     if isinstance(answer, Reply) and not answer.is_positive:
         return answer
-    transaction = dialogue.open_transaction
+    transaction = dialogue.current()
     declared = transaction.declared_size
     if declared is not None and not dialogue.reception.has_room(declared * len(transaction.recipients)):
         return replies.STORE_FULL
@@ -61,7 +61,7 @@ def _headers_answered(dialogue: Dialogue, answer: Answer) -> None:
 def end_of_data(dialogue: Dialogue) -> None:
     """The message is complete: refuse it, or find somebody who takes it."""
     dialogue.verb = b"message"
-    transaction = dialogue.open_transaction
+    transaction = dialogue.current()
     message = transaction.message
     refusal = dialogue.reception.finish(len(transaction.recipients))
     if refusal is not None:

@@ -64,8 +64,7 @@ class Dialogue:
         self.exchange: Exchange | None = None
         self.wrong_passwords = 0
 
-    @property
-    def open_transaction(self) -> Transaction:
+    def current(self) -> Transaction:
         """The transaction, in a state that has one."""
         if self.transaction is None:
             raise RuntimeError(f"no transaction in state {self.state.name}")  # the table forbids it
@@ -165,7 +164,7 @@ class Dialogue:
 
     def conclude_message(self, reply: Reply) -> None:
         """The last word on a message; in LMTP one for each recipient, in their order (RFC 2033 section 4.2)."""
-        transaction = self.open_transaction
+        transaction = self.current()
         if not transaction.replies_each:
             self.conclude(reply)
             return
@@ -183,7 +182,7 @@ class Dialogue:
 
     def settle(self, reply: Reply) -> None:
         """End the transaction as this reply does, which was given before: a refusal names what it is about."""
-        self.open_transaction.reply = reply
+        self.current().reply = reply
         if reply.is_positive:
             self._parser.permit_commands(self.options.commands)
             self._nonmail = 0

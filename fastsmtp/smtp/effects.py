@@ -1,6 +1,7 @@
 """What a session asks of the world. It never calls up: it returns one of these and waits to be resumed."""
 
 import enum
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from fastsmtp.enums import quick
@@ -55,7 +56,8 @@ class VerbLine(NamedTuple):
     argument: str
 
 
-class Ask(NamedTuple):
+@dataclass(frozen=True)
+class Ask:
     """Somebody has to answer before the dialogue goes on: `Session.resume(answer)`."""
 
     stage: Stage
@@ -69,7 +71,8 @@ class Flush(NamedTuple):
 FLUSH: Final = Flush()
 
 
-class Ended(NamedTuple):
+@dataclass(frozen=True)
+class Ended:
     """A transaction is over, for whatever reason (told, not asked: go on with `Session.advance()`)."""
 
     transaction: Transaction

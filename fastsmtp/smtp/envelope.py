@@ -108,7 +108,7 @@ def _mail_answered(dialogue: Dialogue, answer: Answer) -> None:
 
 def rcpt(dialogue: Dialogue, argument: bytes) -> None:
     """RCPT: one recipient more."""
-    transaction = dialogue.open_transaction
+    transaction = dialogue.current()
     try:
         recipient = parse_rcpt(argument, smtputf8=transaction.smtputf8)
     except CommandError as error:
@@ -125,7 +125,7 @@ def rcpt(dialogue: Dialogue, argument: bytes) -> None:
 
 
 def _rcpt_answered(dialogue: Dialogue, answer: Answer) -> None:
-    transaction = dialogue.open_transaction
+    transaction = dialogue.current()
     if isinstance(answer, Recipient):
         transaction.recipients.append(answer)
         dialogue.state = _RECIPIENTS

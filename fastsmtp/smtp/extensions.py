@@ -28,7 +28,7 @@ class ParameterError(ValueError):
         self.reply = reply
 
 
-@dataclass(slots=True)
+@dataclass
 class MailParameters:
     """What the parameters of MAIL said; `size` in octets, None when it was not given."""
 

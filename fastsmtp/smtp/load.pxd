@@ -1,11 +1,14 @@
+from fastsmtp.smtp.replies cimport Reply
+
+
 cdef class Load:
     cdef object _cells
     cdef Py_ssize_t _deferred
     cdef Py_ssize_t _full
-    cdef public object deferral
+    cdef public Reply deferral
     cdef public object limit
     cdef public object most
     cdef public long long octets
 
-    cpdef object refusal(self)
-    cpdef object full(self)
+    cpdef Reply refusal(self)
+    cpdef Reply full(self)

@@ -17,7 +17,7 @@ from fastsmtp.stats import Stats
 __all__ = ["AuthOptions", "Room", "SessionOptions"]
 
 
-@dataclass(slots=True)
+@dataclass
 class Room:
     """How many octets the store has room for at this moment; below zero not even an empty message fits.
 
@@ -41,7 +41,7 @@ class AuthOptions:
         return {"AUTH": " ".join(self.mechanisms)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionOptions:
     """What is the same for every session of a listener. Sizes in octets.
 

@@ -32,7 +32,7 @@ def _prefix(code: int, enhanced: str) -> str:
     return f"{enhanced} "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reply:
     """What the server says: a three-digit code, an enhanced status (or none) and text of one or more lines.
 
@@ -111,26 +111,9 @@ def reject(enhanced: str, text: str, *, code: int = 550) -> Reply:
     return Reply(code, enhanced, text)
 
 
-_new = object.__new__
-_put_code, _put_enhanced, _put_text, _put_closes, _put_limit, _put_wire = (
-    getattr(Reply, name).__set__ for name in ("code", "enhanced", "text", "closes", "limit", "wire")
-)
-
-
 def stored_as(transaction_id: str) -> Reply:
-    """250 for a stored message, whose id is ours and one word.
-
-    This one is made for every message, and what `Reply` looks at takes half of the time.
-    """
-    text = f"stored as {transaction_id}"
-    reply = _new(Reply)
-    _put_code(reply, 250)
-    _put_enhanced(reply, "2.0.0")
-    _put_text(reply, text)
-    _put_closes(reply, False)
-    _put_limit(reply, "")
-    _put_wire(reply, f"250 2.0.0 {text}\r\n".encode())
-    return reply
+    """250 for a stored message."""
+    return Reply(250, "2.0.0", f"stored as {transaction_id}")
 
 
 # Session (RFC 5321 sections 4.2.3 and 4.3.2)

@@ -31,7 +31,7 @@ RefusedCommand: TypeAlias = tuple[bytes, Reply]
 """The verb, or the moment in its place, and what the client heard."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Hello:
     """One HELO or EHLO: the verb, the name that the client gave, and (EHLO) what we are about to offer."""
 
@@ -50,7 +50,7 @@ class Hello:
             self.extensions.pop("BINARYMIME", None)  # RFC 3030 section 3: never without it
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Connection:
     """One connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT.
 
@@ -110,7 +110,7 @@ class Mailbox(NamedTuple):
     quota_bytes: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class Recipient:
     """One accepted recipient: the address of the RCPT command and, once the directory said so, its mailboxes.
 
@@ -125,7 +125,6 @@ class Recipient:
     refusal: Reply | None = None
 
 
-@dataclass(slots=True, eq=False)
 class Transaction:
     """One mail transaction, from MAIL to its end (RFC 5321 section 3.3).
 
@@ -138,24 +137,35 @@ class Transaction:
     of plugins, where somebody keeps records.
     """
 
-    id: str
-    connection: Connection
-    sender: Address = NULL_SENDER
-    declared_size: int | None = None
-    body: str = "7BIT"
-    smtputf8: bool = False
-    require_tls: bool = False
-    recipients: list[Recipient] = field(default_factory=list)
-    refusals: list[tuple[Address, Reply]] = field(default_factory=list)
-    message: Message = field(default_factory=Message)
-    notes: Notes = field(default_factory=Notes)
-    results: list[Result] = field(default_factory=list)
-    reply: Reply | None = None
-    outcome: TransactionOutcome = "open"
-    begun_ns: int = 0
-    replies_each: bool = False
-    refused_commands: list[RefusedCommand] | None = None
-    answers: list[Answered] | None = None
+    def __init__(
+        self,
+        id_: str,
+        connection: Connection,
+        sender: Address = NULL_SENDER,
+        declared_size: int | None = None,
+        body: str = "7BIT",
+        smtputf8: bool = False,
+        require_tls: bool = False,
+        recipients: list[Recipient] | None = None,
+    ) -> None:
+        self.id = id_
+        self.connection = connection
+        self.sender = sender
+        self.declared_size = declared_size
+        self.body = body
+        self.smtputf8 = smtputf8
+        self.require_tls = require_tls
+        self.recipients = [] if recipients is None else recipients
+        self.refusals: list[tuple[Address, Reply]] = []
+        self.message = Message()
+        self.notes = Notes()
+        self.results: list[Result] = []
+        self.reply: Reply | None = None
+        self.outcome: TransactionOutcome = "open"
+        self.begun_ns = 0
+        self.replies_each = False
+        self.refused_commands: list[RefusedCommand] | None = None
+        self.answers: list[Answered] | None = None
 
     @property
     def remaining(self) -> list[Recipient]:

@@ -3,6 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fastsmtp._parser import is_dot_string, plain_path
 from fastsmtp.smtp.address import (
     DOMAIN_OCTETS,
     PATH_OCTETS,
@@ -93,6 +94,30 @@ def test_anything_else_is_an_address_error(argument: bytes, smtputf8: bool) -> N
             assert candidate[: len(candidate) - len(rest)].endswith(b">")
             assert_printable(address)
             assert smtputf8 or address.is_ascii
+
+
+@given(close_bytes, plain_domains)
+def test_what_is_read_without_the_grammar_is_what_the_grammar_reads(noise: bytes, domain: str) -> None:
+    for path in (b"<" + noise + b"@" + domain.encode() + b">", b"<a." + noise, b"<a@" + noise + b">", noise):
+        plain = plain_path(path)
+        if plain is None:
+            continue
+        local, host, end = plain
+        by_grammar = parse_reverse_path(b"<@relay.example:" + path[1:])  # a route is left to the grammar
+        assert by_grammar == (Address(local, host), path[end:])
+        assert is_dot_string(local)
+
+
+@given(st.lists(st.text(ATEXT, min_size=1, max_size=8), min_size=1, max_size=3).map(".".join), plain_domains, tails)
+def test_nearly_every_path_needs_no_grammar(local: str, domain: str, tail: bytes) -> None:
+    path = f"<{local}@{domain}>".encode()
+    assert plain_path(path + tail) == (local, domain.lower(), len(path))
+
+
+@given(dot_strings | quoted_strings | close_bytes.map(lambda raw: raw.decode(errors="surrogateescape")))
+def test_a_local_part_that_is_a_dot_string_is_written_without_quotes(text: str) -> None:
+    is_quoted = text != "" and str(Address(text, "x.example")).startswith('"')
+    assert is_dot_string(text) == (text.isascii() and text != "" and not is_quoted)
 
 
 @given(close_bytes.map(lambda raw: raw.decode(errors="surrogateescape")) | st.text(max_size=30))

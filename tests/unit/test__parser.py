@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.play import Played, Said, read_chunks, read_commands, read_data, single_bytes, splits
 
-from fastsmtp._parser import END_OF_DATA, DataEnd, LineFault, Parser
+from fastsmtp._parser import END_OF_DATA, DataEnd, LineFault, Parser, path_begin, plain_path
 
 TAIL = b"noop after\r\n"
 
@@ -588,3 +588,28 @@ def test_nothing_is_kept_of_what_was_read() -> None:
     parser.forget_used()
     parser.feed(b"it\r\n")
     assert parser.next_command() == (b"QUIT", b"")
+
+
+@pytest.mark.parametrize(
+    ("argument", "begin"),
+    [
+        (b"FROM:<a@b>", 5),
+        (b"from:  <a@b>", 7),
+        (b"FrOm:", 5),
+        (b"FROM", -1),
+        (b"FROM <a@b>", -1),
+        (b"TO:<a@b>", -1),
+        (b"", -1),
+    ],
+)
+def test_where_a_path_begins(argument: bytes, begin: int) -> None:
+    assert path_begin(argument, b"FROM:") == begin
+
+
+def test_the_longest_path_without_the_grammar() -> None:
+    domain = b".".join([b"d" * 63, b"e" * 63, b"f" * 63])
+    longest = b"<" + b"l" * 62 + b"@" + domain + b">"
+    assert len(longest) == 256
+    assert plain_path(longest) == ("l" * 62, domain.decode(), len(longest))
+    assert plain_path(longest.replace(b"<", b"<ll")) is None
+    assert plain_path(b"<a@" + b"d" * 64 + b">") is None

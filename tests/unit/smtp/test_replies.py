@@ -1,7 +1,5 @@
 """Replies on the wire. The table of all of them is examined in tests/house/test_replies_table.py."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +107,7 @@ def test_hanging_up_changes_nothing_else() -> None:
 def test_equal_replies_are_one_and_do_not_change() -> None:
     assert accept() == Reply(250, "2.0.0", "OK")
     assert len({accept(), accept(), accept("stored")}) == 2
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         accept().code = 500  # type: ignore[misc]  # what mypy says is what we check
 
 

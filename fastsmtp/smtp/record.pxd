@@ -1,0 +1,2 @@
+cdef class Notes:
+    cdef dict _notes
