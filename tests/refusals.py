@@ -24,6 +24,5 @@ def without_ids(said: bytes) -> bytes:
 
 
 def plain(line: str) -> str:
-    """A line that may be said before there is anything that could have an id."""
-    found = _LAST_LINE(line.encode())
-    return found[1].decode() if found else line
+    """The same for text."""
+    return without_id(line.encode()).decode()

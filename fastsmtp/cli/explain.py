@@ -142,7 +142,8 @@ def _why_not_found(reader: "RecordReader", id_: str, settings: "Settings") -> st
         return f"{text} yet: it is written when the transaction is over, and a second later"
     return (
         f"{text}, which is of {iso_time(when)}: of another server, of a connection that is still open, of one that "
-        "nobody refused anything, or lost (fastsmtp_records_total)"
+        "nobody refused anything, of a client who did not get in together with very many others, or lost "
+        "(fastsmtp_records_total)"
     )
 
 

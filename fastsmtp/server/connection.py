@@ -85,7 +85,7 @@ class ConnectionProtocol:
         address = ends.remote_address
         place = SHUTTING_DOWN if shared.draining else shared.admission.enter(address, shared.now_s(), descriptor)
         if isinstance(place, Reply):
-            self.turn_away(cast("asyncio.Transport", transport), place)
+            self.turn_away(cast("asyncio.Transport", transport), ends, place)
         else:
             self._begin(cast("asyncio.Transport", transport), ends, place, "", has_talked=_has_talked(descriptor))
 
@@ -98,7 +98,7 @@ class ConnectionProtocol:
         place = SHUTTING_DOWN if shared.draining else shared.admission.admit(ends.remote_address, shared.now_s())
         if isinstance(place, Reply):
             shared.admission.go(NOWHERE, shared.now_s())
-            self.turn_away(transport, place)
+            self.turn_away(transport, ends, place, proxy_address)
             if not shared.open:
                 shared.emptied.set()
         else:
@@ -130,14 +130,12 @@ class ConnectionProtocol:
         self._session.open()
         self._run()
 
-    def turn_away(self, transport: asyncio.Transport, reply: Reply) -> None:
-        """Nothing is made or kept for who does not get in: the answer, and the end."""
-        stats = self._shared.stats
-        stats.cells[self._service.counts.turned_away] += 1
-        stats.replies.count(b"connect", reply.code)
+    def turn_away(self, transport: asyncio.Transport, ends: Endpoints, reply: Reply, proxy_address: str = "") -> None:
+        """Hardly anything is made for who does not get in: the answer, and the end."""
+        wire = self._service.turned_away(ends, proxy_address, reply)
         offer = self._service.tls
         if offer is None or not offer.is_implicit:  # a handshake to say no in costs more than there may be
-            transport.write(reply.wire)
+            transport.write(wire)
         transport.close()
         transport.set_protocol(_TURNED_AWAY)
 

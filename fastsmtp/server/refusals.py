@@ -15,7 +15,7 @@ from fastsmtp.smtp.replies import (
 )
 from fastsmtp.stats import Stats
 
-__all__ = ["REFUSALS", "Refusals"]
+__all__ = ["REFUSALS", "Refusals", "Sample"]
 
 _STRANGER: Final = "stranger"
 
@@ -33,6 +33,30 @@ REFUSALS: Final = {
 _TELL_EVERY_S: Final = 60.0
 
 _log = logging.getLogger("fastsmtp.server")
+
+
+_SAMPLE: Final = 100
+_SAMPLE_AGAIN_S: Final = 60.0
+
+
+class Sample:
+    """Whether the story of this one is kept, too: of the first hundred, then of one a minute, in each worker.
+
+    Whoever comes by the thousand leaves some traces, and pushes nothing of others out of the records.
+    """
+
+    def __init__(self) -> None:
+        self._left = float(_SAMPLE)
+        self._at_s = 0.0
+
+    def has_room(self, now_s: float) -> bool:
+        """Whether it is, at this time; then there is room for one less."""
+        self._left = min(float(_SAMPLE), self._left + (now_s - self._at_s) / _SAMPLE_AGAIN_S)
+        self._at_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Refusals:

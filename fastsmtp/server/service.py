@@ -1,19 +1,23 @@
 """What all connections of one listener have in common."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fastsmtp.config.networks import NetworkSet, packed_address
 from fastsmtp.log import connection_line, transaction_line
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.records.record import connection_record, transaction_record
+from fastsmtp.server.endpoints import Endpoints
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.shared import ListenerStats, Shared
 from fastsmtp.server.tls.offer import TlsOffer
 from fastsmtp.smtp.options import SessionOptions
+from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import Connection, Transaction
 
 __all__ = ["Service", "Trust"]
+
+_CONNECT: Final = b"connect"
 
 
 class Trust(NamedTuple):
@@ -55,6 +59,24 @@ class Service:
         self.shared.log.write(line)
         if self.shared.records is not None:
             self.shared.records.take(transaction_record(line, transaction))
+
+    def turned_away(self, ends: Endpoints, proxy_address: str, reply: Reply) -> bytes:
+        """Account for somebody who does not get in; what they hear, with the id of what would have been a connection.
+
+        Log and records hear of some: in a flood, all of them would be one there, too.
+        """
+        shared = self.shared
+        shared.stats.cells[self.counts.turned_away] += 1
+        shared.stats.replies.count(_CONNECT, reply.code)
+        id_ = next(shared.ids)
+        if shared.sample.has_room(shared.clock.monotonic_ns() / 1e9):
+            connection = Connection(id_, *ends, listener=self.name, proxy_address=proxy_address)
+            connection.refused_commands = [(_CONNECT, reply)]
+            line = connection_line(connection, time=shared.clock.time())
+            shared.log.write({**line, "reply": str(reply)})
+            if shared.records is not None:
+                shared.records.take(connection_record(line, connection))
+        return reply.wire_naming(id_)
 
     def left(self, connection: Connection, *, had_transaction: bool) -> None:
         """A client is gone: plugins hear of it, and the log of whom they turned away at the door.

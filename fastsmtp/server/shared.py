@@ -11,6 +11,7 @@ from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.admission import Admission
 from fastsmtp.server.deadlines import Expires
 from fastsmtp.server.pace import COMMAND_TIME, CONNECTION_TIME, DATA_RATE, IDLE_TIME
+from fastsmtp.server.refusals import Sample
 from fastsmtp.server.round import AtOnce, Round
 from fastsmtp.server.turns import Turns
 from fastsmtp.smtp.counters import ReplyCounter, limit_cells
@@ -126,6 +127,7 @@ class Shared:
     records: RecordWriter | None = None
     draining: bool = False
     open: set[OpenConnection] = field(default_factory=set)
+    sample: Sample = field(default_factory=Sample)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     turns: Turns = field(init=False)
     round: Round | AtOnce = field(init=False)

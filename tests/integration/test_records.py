@@ -54,6 +54,29 @@ def id_in(reply: bytes) -> str:
     return found[1].decode()
 
 
+def test_who_does_not_get_in_has_a_story_and_a_flood_of_them_has_few(tmp_path: Path) -> None:
+    limits = {"limits.connections_per_address": 1, "limits.exempt": []}
+    with running_server(tmp_path / "site", limits) as server:
+        with RawClient(server.connect()):
+            heard = []
+            for _ in range(300):
+                with server.connect() as turned_away:
+                    heard.append(turned_away.makefile("rb").read())
+        assert len({id_in(reply) for reply in heard}) == 300
+        (story,) = stories(server, id_in(heard[0]))
+        assert (story["kind"], story["outcome"], story["remote"]) == ("connection", "deferred", "127.0.0.1")
+        (said,) = story["refused_commands"]
+        assert said["command"] == "connect"
+        assert said["reply"] == "421 4.7.0 Too many connections from your address, come again later"
+        unknown = explain(server, id_in(heard[-1]))
+        assert unknown.returncode == 1
+        assert "there is no record of" in unknown.stderr
+        assert server.metric("fastsmtp_connections_refused_total") == 300
+        told = [line for line in server.log_lines("connection") if line["id"] == id_in(heard[0])]
+        assert [line["reply"] for line in told] == [said["reply"]]
+        assert 100 <= len(server.log_lines("connection")) < 110
+
+
 def test_the_id_in_a_refusal_tells_the_story(server: ServerProcess) -> None:
     with RawClient(server.connect()) as client:
         client.say(b"EHLO client.example.org")

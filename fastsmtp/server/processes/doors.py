@@ -7,13 +7,16 @@ Unix socket, and one that systemd has made, is the same for all slots.
 
 import logging
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.places import ListenAddress, SystemdAddress, UnixAddress
 from fastsmtp.errors import StartError
+from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.processes.activation import ActivatedSocket
 from fastsmtp.server.sockets import NO_CHANGE, BoundSocket, Owner, bind, set_owner_and_mode
 from fastsmtp.smtp.replies import SHUTTING_DOWN
@@ -21,6 +24,9 @@ from fastsmtp.smtp.replies import SHUTTING_DOWN
 __all__ = ["Doors", "Entrance", "make_doors"]
 
 _log = logging.getLogger("fastsmtp.server")
+
+_SEAT: Final = 1023
+"""The supervisor's, as far as ids go; workers count from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +169,13 @@ def _grown(entrance: Entrance, slots: int) -> Entrance:
 
 
 def _turn_away(listening: socket.socket) -> None:
-    """Whoever has come and was not let in yet may come again."""
+    """Whoever has come and was not let in yet may come again. No records here: the log hears of the last one's id."""
+    ids, times, last_id = identifiers(time.time, _SEAT), 0, ""
     with suppress(OSError):  # nobody waits, or it never listened
         while True:
             client, _ = listening.accept()
+            times, last_id = times + 1, next(ids)
             with client, suppress(OSError):
-                client.send(SHUTTING_DOWN.wire)
+                client.send(SHUTTING_DOWN.wire_naming(last_id))
+    if times:
+        _log.info("clients were turned away while closing", extra={"times": times, "last_id": last_id})

@@ -78,7 +78,7 @@ class ProxyProtocol(asyncio.Protocol):
             return
         refusal = self._shared.admission.come(self._ends.remote_address, descriptor_of(transport))
         if refusal is not None:
-            ConnectionProtocol(self._service).turn_away(self._transport, refusal)
+            ConnectionProtocol(self._service).turn_away(self._transport, self._ends, refusal)
             return
         self._shared.open.add(self)
         self.deadline = self._shared.loop.time() + self._policy.header_s

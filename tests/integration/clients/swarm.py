@@ -38,7 +38,7 @@ class Swarm:
             for first in range(0, count, _TOGETHER):
                 fresh = [self._connect(server, source, receive_bytes) for _ in range(min(_TOGETHER, count - first))]
                 self.sockets += fresh
-                self.greetings.update(self._line(one) for one in fresh)
+                self.greetings.update(plain(self._line(one)) for one in fresh)
         except BaseException:
             self.close()
             raise

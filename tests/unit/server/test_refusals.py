@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from fastsmtp.server.refusals import REFUSALS, Refusals
+from fastsmtp.server.refusals import REFUSALS, Refusals, Sample
 from fastsmtp.stats import Stats
 
 
@@ -31,6 +31,14 @@ def test_the_first_is_told_at_once_the_others_after_a_minute(caplog: pytest.LogC
     assert lines(caplog) == [("connections", 50, "192.0.2.49")]
     refusals.tell(5_000.0)
     assert lines(caplog) == []
+
+
+def test_of_a_flood_a_hundred_and_then_one_a_minute_are_kept() -> None:
+    sample = Sample()
+    assert sum(sample.has_room(1_000.0 + number / 100) for number in range(1_000)) == 100
+    assert [sample.has_room(1_069.9), sample.has_room(1_070.0)] == [True, False]
+    assert sum(sample.has_room(2_000.0 + second) for second in range(3_600)) in (74, 75, 76)
+    assert sum(sample.has_room(1e6) for _ in range(1_000)) == 100  # and no more, however long nobody came
 
 
 def test_each_has_its_words_and_its_count() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from admissions import admission
+from refusals import without_id
 
 from fastsmtp.config.model import Settings
 from fastsmtp.config.networks import parse_networks
@@ -17,8 +18,10 @@ from fastsmtp.log import LineLog
 from fastsmtp.pipeline.chain import Chain
 from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.records.file import RecordFile
+from fastsmtp.records.story import tell
 from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.clock import SystemClock
+from fastsmtp.server.endpoints import Endpoints
 from fastsmtp.server.identifiers import identifiers
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.service import Service, Trust
@@ -26,7 +29,7 @@ from fastsmtp.server.shared import ConnectionStats, ListenerStats, Shared
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.options import SessionOptions
 from fastsmtp.smtp.record import Result
-from fastsmtp.smtp.replies import MAIL_FIRST, accept
+from fastsmtp.smtp.replies import MAIL_FIRST, TOO_MANY_OF_ADDRESS, accept
 from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.stats import Stats
 
@@ -82,6 +85,33 @@ def test_a_client_turned_away_at_the_door_is_a_line(tmp_path: Path) -> None:
     written = json.loads(line)
     assert (written["event"], written["id"], written["remote"]) == ("connection", "C2", "192.0.2.3")
     assert written["results"] == [{"plugin": "gate", "outcome": "fail", "evidence": "connect: 550 5.7.1 no"}]
+
+
+def test_who_does_not_get_in_hears_an_id_and_has_a_story(tmp_path: Path) -> None:
+    async def turn_away() -> tuple[list[bytes], list[Mapping[str, Any]]]:
+        log = LineLog.open(tmp_path / "log")
+        stats = Stats()
+        listener = service(log, stats)
+        listener.shared.records = records = Recorder(tmp_path / "records", stats)
+        ends = Endpoints("192.0.2.1", 4711, "192.0.2.2", 25)
+        heard = [listener.turned_away(ends, "10.0.0.1", TOO_MANY_OF_ADDRESS) for _ in range(1_000)]
+        assert stats.cells[listener.counts.turned_away] == 1_000
+        log.close()
+        return heard, records.taken
+
+    heard, taken = asyncio.run(turn_away())
+    ids = [line.split()[-1].strip(b"()").decode() for line in heard]
+    assert len(set(ids)) == 1_000
+    assert {without_id(line) for line in heard} == {TOO_MANY_OF_ADDRESS.wire}
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["id"] for line in lines] == [record["id"] for record in taken]
+    assert ids[:100] == [line["id"] for line in lines][:100]
+    assert len(lines) < 150  # a flood shall be none there
+    assert (lines[0]["remote"], lines[0]["proxy"]) == ("192.0.2.1", "10.0.0.1")
+    assert lines[0]["reply"] == str(TOO_MANY_OF_ADDRESS)
+    story = tell(json.loads(json.dumps(taken[0])))  # as it comes out of the file
+    assert (story["kind"], story["outcome"]) == ("connection", "deferred")
+    assert story["refused_commands"] == [{"command": "connect", "reply": str(TOO_MANY_OF_ADDRESS)}]
 
 
 def test_who_is_trusted_is_offered_more(tmp_path: Path) -> None:
