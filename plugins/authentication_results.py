@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from fastsmtp.plugin import (
@@ -83,29 +84,33 @@ class AuthenticationResults(Plugin[Options]):
         return claimed is None or _comparable(claimed) in self._own_ids
 
 
-def _findings(txn: Transaction) -> Mapping[Authentication, None]:
+def _findings(txn: Transaction) -> list[Authentication]:
     """Each finding once, those about the connection first."""
-    results = (*txn.connection.results, *txn.results)
-    findings = [result.authentication for result in results if result.authentication is not None]
+    findings: list[Authentication] = []
+    for result in (*txn.connection.results, *txn.results):
+        found = result.authentication
+        if found is not None and found not in findings:
+            findings.append(found)
     if txn.connection.user:
         findings.append(Authentication("auth", "pass", (("smtp", "auth", txn.connection.user),)))
-    return dict.fromkeys(findings)
+    return findings
 
 
 def field_value(authserv_id: str, findings: Iterable[Authentication], *, utf8: bool = False) -> str:
     """The value of the field (RFC 8601 section 2.2), a line for each finding. Without `utf8` all of it is ASCII."""
-    text = quoted(plain_text(authserv_id, utf8=utf8))
-    nothing = True
-    for finding in findings:
-        nothing = False
-        column = _LINE_COLUMNS  # each begins a line
-        text += ";"
-        for word in _words(finding, utf8=utf8):
-            column += len(word) + 1
-            text += f" {word}" if column <= _LINE_COLUMNS else f"\n\t{word}"
-            if column > _LINE_COLUMNS:
-                column = len(word) + 9
-    return f"{text}; none" if nothing else text
+    lines = [_line(finding, utf8) for finding in findings]
+    return ";".join((quoted(plain_text(authserv_id, utf8=utf8)), *(lines or (" none",))))
+
+
+@lru_cache(4096)  # who sends a message sends more
+def _line(finding: Authentication, utf8: bool) -> str:
+    text, column = "", _LINE_COLUMNS  # it begins a line
+    for word in _words(finding, utf8=utf8):
+        column += len(word) + 1
+        text += f" {word}" if column <= _LINE_COLUMNS else f"\n\t{word}"
+        if column > _LINE_COLUMNS:
+            column = len(word) + 9
+    return text
 
 
 def _words(finding: Authentication, *, utf8: bool) -> Iterator[str]:

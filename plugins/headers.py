@@ -1,7 +1,6 @@
 """Refuse messages whose header is not what RFC 5322 asks for."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from typing import Final
@@ -47,6 +46,8 @@ class Headers(Plugin[Options]):
 
     async def start(self, services: Services) -> None:
         self._clock = services.clock
+        self._required = _in_lower_case(self.options.required)
+        self._singular = _in_lower_case(self.options.singular)
 
     def on_headers(self, txn: Transaction, header: Header) -> Reply | None:
         faults = [*self._count_fields(header), *self._check_date(header)]
@@ -57,19 +58,21 @@ class Headers(Plugin[Options]):
         return reject("5.6.0", f"The header of this message is wrong: {faults[0]}") if self.options.reject else None
 
     def _count_fields(self, header: Header) -> Iterator[str]:
-        present = Counter(name for name, _ in header.fields())
+        names = [name for name, _ in header.fields()]
         filled = {name for name, value in header.fields() if value}
-        for name in sorted(self.options.required):
-            if name.lower().encode() not in filled:
+        for wanted, name in self._required:
+            if wanted not in filled:
                 yield f"no {name}"
-        for name in sorted(self.options.singular):
-            if (number := present[name.lower().encode()]) > 1:
+        if len(set(names)) == len(names):
+            return
+        for wanted, name in self._singular:
+            if (number := names.count(wanted)) > 1:
                 yield f"{number} times {name}"
 
     def _check_date(self, header: Header) -> Iterator[str]:
         past, future = self.options.past_days, self.options.future_days
-        value = header.get("Date")
-        if value is None or (past is None and future is None):
+        value = None if past is None and future is None else header.get("Date")
+        if value is None:
             return
         sent = _seconds(value)
         if sent is None:
@@ -80,6 +83,11 @@ class Headers(Plugin[Options]):
             yield f"a Date {age_days:.0f} days ago"
         if future is not None and -age_days > future:
             yield f"a Date {-age_days:.0f} days from now"
+
+
+def _in_lower_case(names: Iterable[str]) -> list[tuple[bytes, str]]:
+    """As a header has them, and as they are written."""
+    return [(name.lower().encode(), name) for name in sorted(names)]
 
 
 def _seconds(value: bytes) -> int | None:

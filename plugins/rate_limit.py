@@ -1,8 +1,7 @@
 """Take no more in a while than agreed: of an address, a network, a sender, a recipient, a user."""
 
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Literal, TypeAlias
 
 from fastsmtp.plugin import (
@@ -21,7 +20,6 @@ from fastsmtp.plugin import (
     packed_address,
     parse_address_entry,
     state_key,
-    then,
 )
 
 __all__ = ["Limit", "Options", "RateLimit"]
@@ -120,19 +118,19 @@ class RateLimit(Plugin[Options]):
     def on_connect(self, connection: Connection) -> Reply | Awaitable[Reply | None] | None:
         if not self._at_connect or packed_address(connection.remote_address) in self.options.exempt:
             return None
-        return self._take(connection, list(self._keys(self._at_connect, connection)))
+        return self._take(connection, self._keys(self._at_connect, connection))
 
     def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
         if not self._at_mail or self._is_exempt(txn.connection, sender):
             return None
-        return self._take(txn, list(self._keys(self._at_mail, txn.connection, sender)))
+        return self._take(txn, self._keys(self._at_mail, txn.connection, sender))
 
     def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | Awaitable[Reply | None] | None:
         if not self._at_rcpt or self._is_exempt(txn.connection, txn.sender):
             return None
         if self._exempt_recipients.find(recipient):
             return None
-        return self._take(txn, list(self._keys(self._at_rcpt, txn.connection, txn.sender, recipient)))
+        return self._take(txn, self._keys(self._at_rcpt, txn.connection, txn.sender, recipient))
 
     def _is_exempt(self, connection: Connection, sender: Address) -> bool:
         options = self.options
@@ -148,8 +146,9 @@ class RateLimit(Plugin[Options]):
         connection: Connection,
         sender: Address | None = None,
         to: Address | None = None,
-    ) -> Iterator[tuple[Limit, str]]:
+    ) -> Wanted:
         """Who is limited by what."""
+        wanted: Wanted = []
         for limit, name in limits:
             if limit.null_sender and (sender is None or not sender.is_null):
                 continue
@@ -165,21 +164,32 @@ class RateLimit(Plugin[Options]):
                 case "sender_domain" | "recipient_domain" as by:
                     value = getattr(sender if by == "sender_domain" else to, "domain", "")
             if value:
-                yield limit, f"{name} {state_key(value)}"
+                wanted.append((limit, f"{name} {state_key(value)}"))
+        return wanted
 
-    def _take(
-        self, about: Connection | Transaction, wanted: Wanted, first: int = 0
-    ) -> Reply | Awaitable[Reply | None] | None:
-        """A token for each limit from `first` on, as long as there are some."""
-        if first == len(wanted):
-            return None
-        limit, key = wanted[first]
-        return then(self._buckets.take(key, limit.rate), partial(self._go_on, about, wanted, first))
+    def _take(self, about: Connection | Transaction, wanted: Wanted) -> Reply | Awaitable[Reply | None] | None:
+        """A token for each limit, as long as there are some."""
+        for index, (limit, key) in enumerate(wanted):
+            wait_s = self._buckets.take(key, limit.rate)
+            if not isinstance(wait_s, float):
+                return self._take_later(about, wanted, index, wait_s)
+            if wait_s:
+                return self._refuse(about, wanted, index, wait_s)
+        return None
 
-    def _go_on(
-        self, about: Connection | Transaction, wanted: Wanted, index: int, wait_s: float
-    ) -> Reply | Awaitable[Reply | None] | None:
-        return self._refuse(about, wanted, index, wait_s) if wait_s else self._take(about, wanted, index + 1)
+    async def _take_later(
+        self, about: Connection | Transaction, wanted: Wanted, first: int, pending: Awaitable[float]
+    ) -> Reply | None:
+        """The same from `first` on, for whose token somebody has been asked."""
+        wait_s = await pending
+        for index in range(first, len(wanted)):
+            if index > first:
+                limit, key = wanted[index]
+                taken = self._buckets.take(key, limit.rate)
+                wait_s = taken if isinstance(taken, float) else await taken
+            if wait_s:
+                return self._refuse(about, wanted, index, wait_s)
+        return None
 
     def _refuse(self, about: Connection | Transaction, wanted: Wanted, index: int, wait_s: float) -> Reply:
         for limit, key in wanted[:index]:

@@ -1,7 +1,7 @@
 """Rates as an operator spells them: `20/minute`, `5/10s`."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
 from pydantic import PlainValidator
@@ -25,15 +25,13 @@ class Rate:
     count: int
     per_s: float
     burst: int
+    interval_ns: int = field(init=False, repr=False, compare=False)
+    """How long one token takes to come."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "interval_ns", max(1, round(self.per_s * 1e9 / self.count)))
         if self.interval_ns * self.burst > _FULL_NS:
             raise ValueError(f"{self} in a bucket of {self.burst} takes more than a century to fill")
-
-    @property
-    def interval_ns(self) -> int:
-        """How long one token takes to come."""
-        return max(1, round(self.per_s * 1e9 / self.count))
 
     def with_burst(self, burst: int) -> "Rate":
         """The same, in a bucket of another size."""

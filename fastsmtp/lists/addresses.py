@@ -96,8 +96,14 @@ class _Tables:
     locals: dict[str, AddressEntry] = field(default_factory=dict)
     domains: DomainMap[AddressEntry] = field(default_factory=DomainMap)
     patterns: tuple[AddressEntry, ...] = ()
+    is_empty: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_empty = not (self.addresses or self.locals or self.domains or self.patterns)
 
     def find(self, address: Address) -> AddressEntry | None:
+        if self.is_empty:
+            return None
         text = canonical(address)
         found = self.addresses.get(text) or self.locals.get(address.folded_local) or self.domains.find(address.domain)
         if found is not None:

@@ -10,8 +10,10 @@ was sent is what is stored (RFC 5321 section 6.4).
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final, Protocol
 
+from fastsmtp._header import split_header
 from fastsmtp.smtp.replies import Reply
 
 __all__ = ["SPOOL_PIECE", "Header", "Message", "Spool", "SpoolError"]
@@ -19,7 +21,7 @@ __all__ = ["SPOOL_PIECE", "Header", "Message", "Spool", "SpoolError"]
 SPOOL_PIECE: Final = 65_536
 """Octets: a body goes to its spool in pieces of at least this size (but for the last), and is read in such pieces."""
 
-_FIELD_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}\Z")  # RFC 5322 section 3.6.8: printable, no colon
+_is_field_name = lru_cache(256)(re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}").fullmatch)  # RFC 5322 section 3.6.8
 _line_break = re.compile(rb"[\r\n]+").split
 _COALESCE_PIECES: Final = 64
 _COALESCE_BYTES: Final = 512
@@ -40,7 +42,7 @@ class Header:
         A line that is no field (no colon, or a blank before any field) is skipped.
         """
         if self._fields is None:
-            self._fields = list(_split(self.raw))
+            self._fields = split_header(self.raw)
         return self._fields
 
     def get_all(self, name: str) -> list[bytes]:
@@ -92,24 +94,6 @@ class Header:
         if b"\r" in raw:
             raw = re.sub(rb"\r%b([^\r\n]*(?:[\r\n]+[ \t][^\r\n]*)*)" % start, replace, raw, flags=re.IGNORECASE)
         return raw, removed
-
-
-def _split(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
-    name = b""
-    value: list[bytes] = []
-    for line in raw.split(b"\n"):
-        if line[:1] in (b" ", b"\t"):
-            if name:
-                value.append(line.strip(b" \t\r"))
-            continue
-        if name:
-            yield name, b" ".join(value).strip(b" ")
-            name = b""
-        field, colon, rest = line.partition(b":")
-        if colon and (field := field.rstrip(b" \t")):
-            name, value = field.lower(), [rest.strip(b" \t\r")]
-    if name:
-        yield name, b" ".join(value).strip(b" ")
 
 
 class SpoolError(Exception):
@@ -216,11 +200,11 @@ class Message:
         A line break in `value` folds the field; nothing in it can start another one. Raises ValueError for a name
         that is not one, or for a NUL.
         """
-        if not _FIELD_NAME.match(name):
+        if not _is_field_name(name):
             raise ValueError(f"{name!r} is not the name of a header field")
         if "\0" in value:
             raise ValueError("a header field cannot hold a NUL")
-        lines = [line.strip(" \t") for line in re.split(r"\r\n|\r|\n", value)]
+        lines = [line.strip(" \t") for line in value.replace("\r", "\n").split("\n")]
         folded = "\n\t".join(line for line in lines if line)
         self._added.append(f"{name}: {folded}\n".encode())
 

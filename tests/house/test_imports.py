@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 # The longest name that fits decides.
 LAYERS = {
     "fastsmtp": 0,  # the version
+    "fastsmtp._header": 0,
     "fastsmtp._parser": 0,
     "fastsmtp.backoff": 0,
     "fastsmtp.errors": 0,

@@ -14,7 +14,7 @@ def cython_modules() -> list[str]:
 
 
 def test_they_are_found() -> None:
-    names = ("_buckets", "_clients", "_maildir", "_parser", "_process", "_salvage")
+    names = ("_buckets", "_clients", "_header", "_maildir", "_parser", "_process", "_salvage")
     assert cython_modules() == [f"fastsmtp.{name}" for name in names]
 
 
