@@ -20,6 +20,8 @@ class DatagramSocket:
     Where the other side wants a stream (some syslogs do), `end` goes behind each message.
     """
 
+    line_end = None
+
     def __init__(self, path: Path, end: bytes = b"") -> None:
         self._path = path
         self._stream_end = end

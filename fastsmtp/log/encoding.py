@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-__all__ = ["LINE_BYTES", "encode_line", "iso_time"]
+__all__ = ["LINE_BYTES", "encode_line", "encode_value", "iso_time", "quoted", "shortened"]
 
 LINE_BYTES: Final = 65_536
 
@@ -39,18 +39,31 @@ def encode_line(line: Mapping[str, Any], limit: int = LINE_BYTES) -> bytes:
 
     When it would be longer than `limit` octets, texts and lists are cut, and `shortened` is true in it.
     """
-    encoded = _encode(line)
+    return shortened(encode_value(line), limit)
+
+
+def shortened(encoded: bytes, limit: int) -> bytes:
+    """The same object where it is no longer than `limit` octets, else one in which texts and lists are cut."""
     return encoded if len(encoded) <= limit else _shorten(orjson.loads(encoded), limit)
 
 
-def _encode(line: Mapping[str, Any]) -> bytes:
+def encode_value(value: object) -> bytes:
+    """JSON in ASCII, however long. Whatever JSON cannot hold is written as text."""
     try:
-        encoded = orjson.dumps(line, default=_as_text)
+        encoded = orjson.dumps(value, default=_as_text)
     except TypeError:  # lone surrogates (undecodable bytes), huge integers, keys that are no text
-        encoded = orjson.dumps(_plain(line))
+        encoded = orjson.dumps(_plain(value))
     if not encoded.isascii() or b"\x7f" in encoded:
         encoded = _not_plain.sub(_escape, encoded.decode()).encode()
     return encoded
+
+
+def quoted(text: str) -> str:
+    """A text as JSON has it, in ASCII."""
+    for char in text:
+        if char < " " or char > "~" or char in ('"', "\\"):
+            return encode_value(text).decode()
+    return f'"{text}"'
 
 
 def _as_text(value: object) -> str:
@@ -58,7 +71,7 @@ def _as_text(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and -(2**63) <= value < 2**64):
         return value
     if isinstance(value, Mapping):
         return {_plain(str(key)): _plain(item) for key, item in value.items()}
@@ -74,11 +87,11 @@ def _escape(found: re.Match[str]) -> str:
 
 def _shorten(line: dict[str, Any], limit: int) -> bytes:
     for kept in _KEPT:
-        encoded = _encode({**_cut(line, kept), "shortened": True})
+        encoded = encode_value({**_cut(line, kept), "shortened": True})
         if len(encoded) <= limit:
             return encoded
     least = {key: line[key] for key in _KEPT_AT_LAST if isinstance(line.get(key), str)}
-    return _encode({**_cut(least, _KEPT[-2]), "shortened": True})
+    return encode_value({**_cut(least, _KEPT[-2]), "shortened": True})
 
 
 def _cut(value: Any, kept: int) -> Any:

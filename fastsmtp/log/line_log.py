@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
+import orjson
+
+from fastsmtp.log.encoding import LINE_BYTES, shortened
 from fastsmtp.log.outbox import Outbox
 from fastsmtp.log.sink import Sink
 from fastsmtp.log.stream import StreamSink
@@ -25,6 +28,7 @@ class LineLog:
 
     def __init__(self, sink: Sink, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._encode = sink.encode
+        self._end = sink.line_end
         self._outbox = Outbox(sink)
         self._loop = loop
         self._thread = threading.get_ident()
@@ -53,13 +57,22 @@ class LineLog:
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Take one line."""
-        encoded = self._encode(line)
+        self._take(self._encode(line))
+
+    def _take(self, encoded: bytes) -> None:
         self._pending.append(encoded)
         self._pending_bytes += len(encoded)
         if self._loop is None or self._pending_bytes >= FLUSH_BYTES:
             self.flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(FLUSH_AFTER_S, self.flush)
+
+    def write_encoded(self, encoded: bytes) -> None:
+        """Take one line that is JSON in ASCII already, however long."""
+        if self._end is None:
+            self.write(orjson.loads(encoded))
+        else:
+            self._take(shortened(encoded, LINE_BYTES) + self._end)
 
     def write_from_any_thread(self, line: Mapping[str, Any]) -> None:
         """Take one line from a thread that may not be the loop's."""

@@ -1,13 +1,16 @@
 """What is said of a transaction and of a connection."""
 
-from typing import Any
+from typing import Any, Final
 
-from fastsmtp.log.encoding import iso_time
+from fastsmtp.log.encoding import encode_value, iso_time, quoted
 from fastsmtp.smtp.record import Result
 from fastsmtp.smtp.tls import TlsFacts
-from fastsmtp.smtp.transaction import Connection, Transaction
+from fastsmtp.smtp.transaction import Connection, Recipient, Transaction
 
-__all__ = ["connection_line", "transaction_line"]
+__all__ = ["connection_line", "encode_transaction", "transaction_line"]
+
+
+_EMPTY: Final = '""'
 
 
 def transaction_line(transaction: Transaction, *, time: float, duration_ns: int) -> dict[str, Any]:
@@ -25,15 +28,38 @@ def transaction_line(transaction: Transaction, *, time: float, duration_ns: int)
         "sender": str(transaction.sender),
         "recipients": [str(recipient.address) for recipient in transaction.recipients],
         "size": transaction.message.size,
-        "duration_ms": round(duration_ns / 1e6, 3),
+        "duration_ms": (duration_ns + 500) // 1_000 / 1_000,
         "outcome": transaction.outcome,
         "reply": str(transaction.reply) if transaction.reply else None,
-        "refused": [{"recipient": str(recipient), "reply": str(reply)} for recipient, reply in transaction.refusals],
+        "refused": _refused(transaction),
         "results": _results(*connection.results, *transaction.results),
     }
     if connection.user:  # whoever logged in; hardly anybody does
         line["user"] = connection.user
     return line
+
+
+def encode_transaction(transaction: Transaction, *, time: float, duration_ns: int) -> bytes:
+    """`transaction_line` in JSON, without a dictionary in between: it is there for every message."""
+    connection = transaction.connection
+    hello = connection.hello
+    microseconds = (duration_ns + 500) // 1_000
+    milliseconds = microseconds // 1_000
+    tls = "null" if connection.tls is None else encode_value(_tls(connection.tls)).decode()
+    reply = "null" if transaction.reply is None else quoted(str(transaction.reply))
+    refused = encode_value(_refused(transaction)).decode() if transaction.refusals else "[]"
+    has_results = connection.results or transaction.results
+    results = encode_value(_results(*connection.results, *transaction.results)).decode() if has_results else "[]"
+    user = f',"user":{quoted(connection.user)}' if connection.user else ""
+    return (
+        f'{{"time":"{iso_time(time)}","event":"transaction","id":{quoted(transaction.id)}'
+        f',"listener":{quoted(connection.listener)},"remote":{quoted(connection.remote_address)}'
+        f',"proxy":{quoted(connection.proxy_address) if connection.proxy_address else "null"}'
+        f',"helo":{quoted(hello.name) if hello is not None else _EMPTY},"tls":{tls}'
+        f',"sender":{quoted(str(transaction.sender))},"recipients":[{_recipients(transaction.recipients)}]'
+        f',"size":{transaction.message.size},"duration_ms":{milliseconds}.{microseconds - milliseconds * 1_000:03}'
+        f',"outcome":{quoted(transaction.outcome)},"reply":{reply},"refused":{refused},"results":{results}{user}}}'
+    ).encode("ascii")
 
 
 def connection_line(connection: Connection, *, time: float) -> dict[str, Any]:
@@ -48,6 +74,16 @@ def connection_line(connection: Connection, *, time: float) -> dict[str, Any]:
         "helo": connection.hello_name,
         "results": _results(*connection.results),
     }
+
+
+def _recipients(recipients: list[Recipient]) -> str:
+    if len(recipients) == 1:
+        return quoted(str(recipients[0].address))
+    return ",".join([quoted(str(recipient.address)) for recipient in recipients])
+
+
+def _refused(transaction: Transaction) -> list[dict[str, str]]:
+    return [{"recipient": str(recipient), "reply": str(reply)} for recipient, reply in transaction.refusals]
 
 
 def _tls(tls: TlsFacts | None) -> dict[str, Any] | None:

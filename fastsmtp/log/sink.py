@@ -15,6 +15,10 @@ class Sink(Protocol):
     takes.
     """
 
+    @property
+    def line_end(self) -> bytes | None:
+        """What goes behind the JSON of a line; None where a line is more than its JSON."""
+
     def encode(self, line: Mapping[str, Any]) -> bytes:
         """The line as it is written."""
 

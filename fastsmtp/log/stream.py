@@ -27,6 +27,8 @@ class StreamSink:
     and for terminals and sockets, all processes of ours take turns by a record lock, which dies with who holds it.
     """
 
+    line_end = b"\n"
+
     def __init__(self, descriptor: int, path: Path | None = None) -> None:
         """`path` is where the file is; then the descriptor is ours to close."""
         self._descriptor = descriptor
@@ -44,7 +46,7 @@ class StreamSink:
 
     def encode(self, line: Mapping[str, Any]) -> bytes:
         """JSON and a line end."""
-        return encode_line(line) + b"\n"
+        return encode_line(line) + self.line_end
 
     def write(self, lines: deque[bytes]) -> None:
         """See Sink."""

@@ -7,18 +7,29 @@ In it `answers` and `connection_answers` are as guards remember them (`smtp.reco
 from collections.abc import Mapping
 from typing import Any, Final
 
+from fastsmtp.log.encoding import encode_value
 from fastsmtp.smtp.replies import RECIPIENT_OK, Reply
 from fastsmtp.smtp.transaction import Connection, RefusedCommand, Transaction
 
-__all__ = ["connection_record", "transaction_record"]
+__all__ = ["connection_record", "encode_record", "transaction_record"]
 
 _RCPT: Final = b"RCPT"
 
 
 def transaction_record(line: Mapping[str, Any], transaction: Transaction) -> dict[str, Any]:
     """`line` is the one of the log."""
+    return {**line, **_more(transaction)}
+
+
+def encode_record(line: bytes, transaction: Transaction) -> bytes:
+    """The same in JSON, of the line in JSON."""
+    return b"%b,%b" % (line[:-1], encode_value(_more(transaction))[1:])
+
+
+def _more(transaction: Transaction) -> dict[str, Any]:
+    """What is not in the line of the log."""
     connection = transaction.connection
-    record = {**line, "connection": connection.id}
+    record: dict[str, Any] = {"connection": connection.id}
     if connection.answers:
         record["connection_answers"] = connection.answers
     if connection.results:

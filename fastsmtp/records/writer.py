@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fastsmtp.log.encoding import encode_line
+from fastsmtp.log.encoding import encode_value, shortened
 from fastsmtp.records.file import RecordFile
 from fastsmtp.stats import Stats
 
@@ -61,7 +61,11 @@ class RecordWriter:
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Keep it; never waits."""
-        encoded = encode_line(record, RECORD_BYTES)
+        self.take_encoded(encode_value(record))
+
+    def take_encoded(self, record: bytes) -> None:
+        """Keep one that is JSON in ASCII already, however long."""
+        encoded = shortened(record, RECORD_BYTES)
         self._pending.append(encoded)
         self._pending_bytes += len(encoded)
         if self._pending_bytes >= FLUSH_BYTES:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from fastsmtp.config.networks import NetworkSet, packed_address
-from fastsmtp.log import connection_line, transaction_line
+from fastsmtp.log import connection_line, encode_transaction
 from fastsmtp.pipeline.pipeline import Pipeline
-from fastsmtp.records.record import connection_record, transaction_record
+from fastsmtp.records.record import connection_record, encode_record
 from fastsmtp.server.endpoints import Endpoints
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.shared import ListenerStats, Shared
@@ -50,15 +50,16 @@ class Service:
 
     def ended(self, transaction: Transaction) -> None:
         """Account for a transaction: plugins, metrics, one log line."""
-        duration_ns = self.shared.clock.monotonic_ns() - transaction.begun_ns if transaction.begun_ns else 0
-        stats = self.shared.stats
+        shared = self.shared
+        stats = shared.stats
+        duration_ns = shared.clock.monotonic_ns() - transaction.begun_ns if transaction.begun_ns else 0
         stats.cells[self.counts.ended[transaction.outcome]] += 1
         stats.seconds[transaction.outcome].observe(duration_ns)
         self.pipeline.ended(transaction)
-        line = transaction_line(transaction, time=self.shared.clock.time(), duration_ns=duration_ns)
-        self.shared.log.write(line)
-        if self.shared.records is not None:
-            self.shared.records.take(transaction_record(line, transaction))
+        line = encode_transaction(transaction, time=shared.clock.time(), duration_ns=duration_ns)
+        shared.log.write_encoded(line)
+        if shared.records is not None:
+            shared.records.take_encoded(encode_record(line, transaction))
 
     def turned_away(self, ends: Endpoints, proxy_address: str, reply: Reply) -> bytes:
         """Account for somebody who does not get in; what they hear, with the id of what would have been a connection.

@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastsmtp.log import LineLog
+from fastsmtp.log.encoding import encode_line
 from fastsmtp.log.journald import JournaldSink
-from fastsmtp.log.lines import connection_line, transaction_line
+from fastsmtp.log.lines import connection_line, encode_transaction, transaction_line
 from fastsmtp.log.syslog_socket import SyslogSink
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.record import Result
@@ -72,6 +73,9 @@ def test_nor_do_what_they_are_called_and_what_is_said_of_them(
     connection.results.append(Result(hello, "fail", evidence))
     transaction = Transaction("T1", connection, sender=Address(local, domain))
     transaction.refusals.append((Address(local, domain), Reply(550, "5.7.1", reply)))
+    encoded = encode_transaction(transaction, time=0.0, duration_ns=0)
+    assert set(encoded) <= PRINTABLE
+    assert json.loads(encoded) == json.loads(encode_line(transaction_line(transaction, time=0.0, duration_ns=0)))
     for line in (
         transaction_line(transaction, time=0.0, duration_ns=0),
         connection_line(connection, time=0.0),

@@ -1,12 +1,15 @@
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastsmtp.log.encoding import LINE_BYTES
 from fastsmtp.log.line_log import FLUSH_BYTES, LineLog
+from fastsmtp.log.syslog_socket import SyslogSink
 from fastsmtp.stats import Stats
 
 
@@ -60,6 +63,25 @@ def test_many_lines_are_written_before_the_time_is_over(file: Path) -> None:
         log.close()
 
     asyncio.run(scenario())
+
+
+def test_a_line_that_is_json_already(file: Path) -> None:
+    log = LineLog.open(file)
+    log.write_encoded(b'{"n":1}')
+    log.write_encoded(b'{"text":"%b"}' % (b"x" * LINE_BYTES))
+    log.close()
+    first, second = lines(file)
+    assert first == {"n": 1}
+    assert second["shortened"] is True
+
+
+def test_a_line_that_is_json_already_for_who_wants_more(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "s"))
+        log = LineLog(SyslogSink(tmp_path / "s", "mail"))
+        log.write_encoded(b'{"event":"transaction"}')
+        assert listener.recv(8192).endswith(b': {"event":"transaction"}')
+        log.close()
 
 
 @pytest.mark.parametrize("with_loop", [True, False])

@@ -1,4 +1,11 @@
-from fastsmtp.log.lines import transaction_line
+import json
+from typing import Any
+
+import pytest
+
+from fastsmtp.log.encoding import encode_line
+from fastsmtp.log.lines import encode_transaction
+from fastsmtp.log.lines import transaction_line as plain_transaction_line
 from fastsmtp.smtp.address import NULL_SENDER, Address
 from fastsmtp.smtp.record import Authentication, Result
 from fastsmtp.smtp.replies import USER_UNKNOWN, Reply
@@ -6,6 +13,14 @@ from fastsmtp.smtp.tls import ClientCertificate, TlsFacts
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 
 STORED = Reply(250, "2.0.0", "stored as 1a2b")
+
+
+def transaction_line(transaction: Transaction, *, time: float, duration_ns: int) -> dict[str, Any]:
+    """The line, which is the same where it is made as JSON."""
+    line = plain_transaction_line(transaction, time=time, duration_ns=duration_ns)
+    encoded = encode_transaction(transaction, time=time, duration_ns=duration_ns)
+    assert json.loads(encoded) == json.loads(encode_line(line))
+    return line
 
 
 def test_a_transaction_is_one_line() -> None:
@@ -70,6 +85,20 @@ def test_a_transaction_says_who_had_logged_in() -> None:
     assert "user" not in transaction_line(Transaction("1a2b", connection), time=0.0, duration_ns=0)
     connection.user = "joe@example.test"
     assert transaction_line(Transaction("1a2b", connection), time=0.0, duration_ns=0)["user"] == "joe@example.test"
+
+
+@pytest.mark.parametrize("duration_ns", [0, 499, 500, 1_499_500, 12_000_000_000, 7_000_000])
+def test_a_duration_is_said_to_the_microsecond(duration_ns: int) -> None:
+    transaction = Transaction("1a2b", Connection("c1", "::1", 1, "::1", 25))
+    line = transaction_line(transaction, time=0.0, duration_ns=duration_ns)
+    assert abs(line["duration_ms"] - duration_ns / 1e6) <= 0.0005
+
+
+def test_several_recipients_and_what_json_has_to_escape() -> None:
+    transaction = Transaction("1a2b", Connection("c1", "::1", 1, "::1", 25, hello=Hello("EHLO", '"\\é')))
+    transaction.recipients += [Recipient(Address(name, "example.org")) for name in ("a", "b c", "é\x7f", "\ud800")]
+    line = transaction_line(transaction, time=1.0, duration_ns=0)
+    assert line["recipients"][:2] == ["a@example.org", '"b c"@example.org']
 
 
 def test_a_transaction_without_an_end() -> None:

@@ -14,6 +14,8 @@ from fastsmtp.log.outbox import WAITING_BYTES, Outbox
 class Reader:
     """A sink that is read by a test: it can be told to fail, and to block."""
 
+    line_end = None
+
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.failures: deque[OSError] = deque()

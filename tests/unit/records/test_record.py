@@ -1,9 +1,10 @@
 """What is kept of a transaction and of a connection, beside what the log has."""
 
+import json
 from typing import Any
 
-from fastsmtp.log.lines import connection_line, transaction_line
-from fastsmtp.records.record import connection_record, transaction_record
+from fastsmtp.log.lines import connection_line, encode_transaction, transaction_line
+from fastsmtp.records.record import connection_record, encode_record, transaction_record
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.record import Result
 from fastsmtp.smtp.replies import MAIL_FIRST, RELAYING_DENIED, TOO_MANY_RECIPIENTS, USER_UNKNOWN, accept, defer, reject
@@ -15,14 +16,17 @@ def a_connection() -> Connection:
 
 
 def recorded(transaction: Transaction) -> dict[str, Any]:
-    return transaction_record(transaction_line(transaction, time=1.7e9, duration_ns=1), transaction)
+    record = transaction_record(transaction_line(transaction, time=1.7e9, duration_ns=1), transaction)
+    encoded = encode_record(encode_transaction(transaction, time=1.7e9, duration_ns=1), transaction)
+    assert json.loads(encoded) == json.loads(json.dumps(record))
+    return record
 
 
 def test_of_a_plain_transaction_there_is_hardly_more_than_the_line() -> None:
     transaction = Transaction("T1", a_connection())
     transaction.recipients.append(Recipient(Address("ann", "example.test")))
     line = transaction_line(transaction, time=1.7e9, duration_ns=1)
-    assert transaction_record(line, transaction) == {**line, "connection": "C1"}
+    assert recorded(transaction) == {**line, "connection": "C1"}
 
 
 def test_answers_of_plugins() -> None:

@@ -137,6 +137,9 @@ class Recorder(RecordWriter):
     def take(self, record: Mapping[str, Any]) -> None:
         self.taken.append(record)
 
+    def take_encoded(self, record: bytes) -> None:
+        self.take(json.loads(record))
+
 
 def test_records_hear_of_transactions_and_of_who_was_told_an_id(tmp_path: Path) -> None:
     async def account() -> list[Mapping[str, Any]]:
