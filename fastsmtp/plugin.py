@@ -5,19 +5,19 @@ or (being `async def`) something to await for it. No opinion is None; the first 
 """
 
 import logging
-from collections.abc import Awaitable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
-from fastsmtp.config.networks import Networks, NetworkSet, network_of, packed_address
+from fastsmtp.config.networks import NOBODY, Networks, NetworkSet, V4Bits, V6Bits, network_of, packed_address
 from fastsmtp.config.places import OptionalSitePath, SitePath
 from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
 from fastsmtp.dns_lists import DnsList, DnsLists, Inquiry, listed_name
 from fastsmtp.errors import DnsError, PluginLoadError, StateError
 from fastsmtp.lately import Lately
-from fastsmtp.later import then
-from fastsmtp.lists.addresses import AddressEntry, AddressList, parse_address_entry
+from fastsmtp.later import settled, then
+from fastsmtp.lists.addresses import AddressEntries, AddressEntry, AddressList, parse_address_entry
 from fastsmtp.lists.blocked import BlockList
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.lists.lines import read_entries
@@ -35,10 +35,12 @@ from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 from fastsmtp.state_keys import state_key
 
 __all__ = [
+    "NOBODY",
     "RELAYING_DENIED",
     "USER_UNKNOWN",
     "Action",
     "Address",
+    "AddressEntries",
     "AddressEntry",
     "AddressList",
     "Authentication",
@@ -66,6 +68,7 @@ __all__ = [
     "OptionalSitePath",
     "Outcome",
     "PathOpinion",
+    "Place",
     "Plugin",
     "PluginLoadError",
     "Rate",
@@ -79,6 +82,8 @@ __all__ = [
     "StateError",
     "StoredLists",
     "Transaction",
+    "V4Bits",
+    "V6Bits",
     "Verdict",
     "WatchedFile",
     "accept",
@@ -98,6 +103,7 @@ __all__ = [
     "quoted",
     "read_entries",
     "reject",
+    "settled",
     "state_key",
     "then",
 ]
@@ -156,6 +162,32 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a plugin stands in a configuration: how long a hook of it may take, and which plugins are asked before it
+    and behind it: their names, with what their `use` says. `recipients` is how many a message may have.
+    """
+
+    timeout_s: float
+    before: Mapping[str, str]
+    behind: Mapping[str, str]
+    recipients: int
+    has_logins: bool
+
+    def says_of_wait(self, wait_s: float, what: str) -> str:
+        """What is wrong with a hook that waits so long, so that `what` happens; empty when there is time for it."""
+        if wait_s < self.timeout_s:
+            return ""
+        right = f"write less, or timeout = {wait_s + 2:g} into this [[plugin]]"
+        return f"is {wait_s:g} s, and a hook of this plugin may take {self.timeout_s:g} s: {what}; {right}"
+
+    def says_of_plugins(self, names: Iterable[str]) -> str:
+        """What is wrong with names of plugins of which one is not there; empty when all of them are."""
+        there = {**self.before, **self.behind}
+        strangers = ", ".join(f'"{name}"' for name in sorted(set(names) - there.keys()))
+        return f"no plugin is called {strangers}; there are {', '.join(there) or 'no others'}" if strangers else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One answer of one plugin, as `on_verdict` sees it. `shadow`: it was recorded and not acted on."""
 
@@ -201,6 +233,13 @@ class Plugin(Generic[OptionsT]):
         With `authentication` the plugin `authentication_results` writes it into the message, too.
         """
         about.results.append(Result(self.name, outcome, evidence, authentication))
+
+    def warnings(self, place: Place) -> Iterable[tuple[str, str]]:  # noqa: ARG002 - for those who override it
+        """Options that are permitted and can hardly be meant so, each with what is wrong and what would be right.
+
+        `fastsmtp check` tells them; nothing has been started then.
+        """
+        return ()
 
     async def start(self, services: Services) -> None:
         """Before the first connection, once in each worker. An exception keeps the server from starting."""

@@ -1,6 +1,6 @@
 """Let clients in, keep them out, or spare them the checks, by lists that are kept up to date while the server runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ from fastsmtp.plugin import (
     Network,
     NetworkMap,
     OptionalSitePath,
+    Place,
     Plugin,
     Reply,
     Services,
@@ -89,6 +90,12 @@ class Access(Plugin[Options]):
     def __init__(self, options: Options, name: str) -> None:
         super().__init__(options, name)
         self._list = WatchedFile(options.file, self._read)
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        if "fcrdns" not in place.before.values():
+            for action in _ACTIONS:
+                if any(_rule(action, text).name for text in getattr(self.options, action)):
+                    yield action, "there is no fcrdns before it: of most clients nobody knows the name; put it there"
 
     async def start(self, services: Services) -> None:
         self._list.start()

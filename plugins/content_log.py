@@ -2,14 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
-from fastsmtp.plugin import Plugin, Reply, Services, Transaction, canonical_domain
+from fastsmtp.plugin import (
+    Place,
+    Plugin,
+    Reply,
+    Services,
+    Transaction,
+    canonical_domain,
+)
 
 __all__ = ["ContentLog", "Options"]
 
@@ -45,6 +52,10 @@ class ContentLog(Plugin[Options]):
     The client has its 250 before the copy is made, in a thread: a full or slow disk is an `error` in the results and a
     line in the log, and nothing to the mail. Copies have what the client sent and what plugins added, no trace fields.
     """
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        if self.options.max_message > self.options.max_day:
+            yield "max_day", "is less than max_message: the largest messages are never copied; write more"
 
     async def start(self, services: Services) -> None:
         self._clock = services.clock

@@ -1,7 +1,7 @@
 """Find clients that do not wait for their turn, which is what programs that only send do."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -13,6 +13,7 @@ from fastsmtp.plugin import (
     Naughty,
     Networks,
     NetworkSet,
+    Place,
     Plugin,
     Reply,
     Services,
@@ -24,6 +25,7 @@ from fastsmtp.plugin import (
 __all__ = ["EarlyTalker", "Options"]
 
 _MOST_S: Final = 60.0
+_PATIENCE_S: Final = 30.0
 _NOWHERE: Final = NetworkSet(())
 
 Opinion: TypeAlias = Reply | Naughty | None
@@ -71,6 +73,15 @@ class EarlyTalker(Plugin[Options]):
     """
 
     spares_exempt = True
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        delay_s, tarpit_s = self.options.delay, self.options.tarpit
+        if delay_s and (trouble := place.says_of_wait(delay_s + tarpit_s, "every stranger would hear 421")):
+            yield "delay", trouble
+        elif delay_s > _PATIENCE_S:  # RFC 5321 section 4.5.3.2.1 wants five minutes of them
+            yield "delay", f'is {delay_s:g} s: many clients have gone by then; a few seconds are enough, like "5s"'
+        if tarpit_s and self.options.action == "record":
+            yield "tarpit", 'is for a refusal, and with action = "record" nobody hears a refusal; write 0'
 
     async def start(self, services: Services) -> None:
         self._waiting = 0

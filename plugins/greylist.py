@@ -1,7 +1,7 @@
 """Defer the mail of strangers once: who sends in earnest comes again (RFC 6647)."""
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final, Literal
@@ -13,6 +13,7 @@ from fastsmtp.plugin import (
     Duration,
     Networks,
     NetworkSet,
+    Place,
     Plugin,
     Reply,
     Services,
@@ -89,6 +90,18 @@ class Greylist(Plugin[Options]):
     """
 
     spares_exempt: ClassVar[bool] = True
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        options, second_try_s = self.options, self.options.window - self.options.delay
+        if options.delay < 60:
+            yield "delay", f'is {options.delay:g} s: spam comes again as soon (RFC 6647 section 5); write "5m"'
+        if second_try_s < 4 * 3600:  # RFC 5321 section 4.5.4.1: servers try again after 30 minutes or more
+            yield "window", f'leaves {second_try_s:g} s for the second try, which many make later; write "2d"'
+        if options.lifetime < 7 * 86_400:
+            hint = "who writes once a week stays a stranger (RFC 6647 section 5)"
+            yield "lifetime", f'is {options.lifetime:g} s: {hint}; write "36d"'
+        if trouble := place.says_of_plugins(options.trust):
+            yield "trust", trouble
 
     async def start(self, services: Services) -> None:
         self._records = services.records

@@ -1,7 +1,7 @@
 """Who tries one recipient after the other to see which exist is slowed down, and then shut out for a while."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
@@ -14,6 +14,7 @@ from fastsmtp.plugin import (
     Duration,
     Networks,
     NetworkSet,
+    Place,
     Plugin,
     Rate,
     RateText,
@@ -83,6 +84,11 @@ class HarvestGuard(Plugin[Options]):
     """
 
     spares_exempt: ClassVar[bool] = True
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        delay_s = self.options.delay
+        if self.options.delayed and (trouble := place.says_of_wait(delay_s, "who guesses would hear 451 and no more")):
+            yield "delay", trouble
 
     async def start(self, services: Services) -> None:
         options = self.options

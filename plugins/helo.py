@@ -1,7 +1,7 @@
 """Look at what a client calls itself in HELO or EHLO."""
 
 import re
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Literal, TypeAlias
@@ -11,6 +11,7 @@ from fastsmtp.plugin import (
     DnsError,
     Hello,
     Naughty,
+    Place,
     Plugin,
     Reply,
     Services,
@@ -90,15 +91,16 @@ class Helo(Plugin[Options]):
     spares_exempt = True
     asks_dns = True
 
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        policy = self.options.policy
+        tested = set(_tests_of(policy))
+        if idle := ", ".join(sorted(self.options.skip - tested)):
+            yield "skip", f'policy = "{policy}" does not test {idle} anyway; leave it out'
+
     async def start(self, services: Services) -> None:
         self._resolver = services.resolver
         self._own_names = self.options.own_names | {services.hostname.lower()}
-        tests: list[Test] = []
-        for level, added in LEVELS.items():
-            tests += added
-            if level == self.options.policy:
-                break
-        self._tests = [test for test in tests if test not in self.options.skip]
+        self._tests = [test for test in _tests_of(self.options.policy) if test not in self.options.skip]
         self._asking = _ASK.intersection(self._tests)
 
     def on_hello(
@@ -168,6 +170,11 @@ class Helo(Plugin[Options]):
                 return reject("5.7.1", _SAID[failed])
             case _:
                 return defer("4.7.1", _SAID[failed])
+
+
+def _tests_of(policy: str) -> list[Test]:
+    levels = list(LEVELS)
+    return [test for level in levels[: levels.index(policy) + 1] for test in LEVELS[level]]
 
 
 def _address(name: str) -> Address | None:

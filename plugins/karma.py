@@ -1,6 +1,6 @@
 """Remember what became of the mail of an address, and of its network, and put who did badly into a penalty box."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final, Literal
@@ -14,6 +14,7 @@ from fastsmtp.plugin import (
     Naughty,
     Networks,
     NetworkSet,
+    Place,
     Plugin,
     Reply,
     Services,
@@ -32,6 +33,7 @@ from fastsmtp.plugin import (
 __all__ = ["Karma", "Options"]
 
 _NOBODY: Final = NetworkSet(())
+_NEUTRAL: Final = frozenset(("greylist", "naughty", "rate_limit"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Options:
     relay: float = -3.0
     early_talker: float = -3.0
     protocol_error: float = -0.5
-    neutral: frozenset[str] = frozenset(("greylist", "naughty", "rate_limit"))
+    neutral: frozenset[str] = _NEUTRAL
     exempt: Networks = _NOBODY
     reason: str = "Too much of what came from your address was bad, come again later"
 
@@ -97,6 +99,10 @@ class Karma(Plugin[Options]):
     """
 
     spares_exempt: ClassVar[bool] = True
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        if trouble := place.says_of_plugins(self.options.neutral - _NEUTRAL):
+            yield "neutral", trouble
 
     async def start(self, services: Services) -> None:
         self._records = services.records

@@ -1,8 +1,18 @@
 """Refuse mail that goes round in circles."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastsmtp.plugin import Address, Header, Plugin, Reply, Transaction, parse_mailbox, reject
+from fastsmtp.plugin import (
+    Address,
+    Header,
+    Place,
+    Plugin,
+    Reply,
+    Transaction,
+    parse_mailbox,
+    reject,
+)
 
 __all__ = ["Loop", "Options"]
 
@@ -27,6 +37,10 @@ class Loop(Plugin[Options]):
     * `delivered_to` (true): it is a loop when a `Delivered-To` field has the address of one of the recipients, or of
       the mailbox that the address leads to (RFC 9228). There is one answer for all recipients.
     """
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        if not (self.options.max_received or self.options.delivered_to):
+            yield "max_received", "is 0, and delivered_to is false: nothing is looked for; write 100"
 
     def on_headers(self, txn: Transaction, header: Header) -> Reply | None:
         evidence = self._find_loop(txn, header)

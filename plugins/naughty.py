@@ -1,9 +1,18 @@
 """Say no to naughty clients earlier than at RCPT, and for good."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from fastsmtp.plugin import Address, Connection, Hello, Plugin, Reply, Transaction
+from fastsmtp.plugin import (
+    Address,
+    Connection,
+    Hello,
+    Place,
+    Plugin,
+    Reply,
+    Transaction,
+)
 
 __all__ = ["Naughty", "Options"]
 
@@ -28,6 +37,10 @@ class Naughty(Plugin[Options]):
     """
 
     spares_exempt = True
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        if self.options.at == "connect" and not place.before:
+            yield "at", "there is no plugin before it that could mark a client by then; put it behind those that do"
 
     def on_connect(self, connection: Connection) -> Reply | None:
         return self._carry_out(connection) if self.options.at == "connect" else None

@@ -1,6 +1,6 @@
 """Take no more in a while than agreed: of an address, a network, a sender, a recipient, a user."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -10,6 +10,7 @@ from fastsmtp.plugin import (
     Connection,
     Networks,
     NetworkSet,
+    Place,
     Plugin,
     RateText,
     Reply,
@@ -101,6 +102,16 @@ class RateLimit(Plugin[Options]):
     What one limit refuses takes no token from any other. Workers of a host share all buckets, several hosts do with
     `[state] url`. A key that a limit has no value for (nobody logged in, no sender) is not limited by it.
     """
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        for index, limit in enumerate(self.options.limits):
+            trouble = limit.rate.oddity
+            if limit.by == "user" and not place.has_logins:
+                trouble = 'nobody can log in here, and by = "user" limits nobody; switch [auth] on, or leave it out'
+            elif limit.by == "user" and self.options.exempt_users:
+                trouble = "exempt_users spares all whom it is about; leave one of them out"
+            if trouble:
+                yield f"limits.{index}", trouble
 
     async def start(self, services: Services) -> None:
         self._buckets = services.buckets

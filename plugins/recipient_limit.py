@@ -1,5 +1,6 @@
 """Limit the recipients of a message by who sends it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -7,6 +8,7 @@ from fastsmtp.plugin import (
     Address,
     AddressList,
     NetworkMap,
+    Place,
     Plugin,
     Reply,
     Transaction,
@@ -70,6 +72,15 @@ class RecipientLimit(Plugin[Options]):
         entries = {text: parse_address_entry(text) for text in senders}
         self._senders = AddressList(entries.values())
         self._of_sender = {entry.text: senders[text] for text, entry in entries.items()}
+
+    def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
+        options = self.options
+        for option, number in (("recipients", options.recipients), ("known", options.known), ("users", options.users)):
+            if (number or 0) > place.recipients:
+                hint = (
+                    f"is more than limits.recipients ({place.recipients}), which hold all the same; write that, or less"
+                )
+                yield option, f"{number} {hint}"
 
     def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | None:
         number = len(txn.recipients)

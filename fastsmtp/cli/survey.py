@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastsmtp.cli.admin import connect_admin
+from fastsmtp.cli.advice import advice
 from fastsmtp.config.listeners import users_of
 from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings, StateSettings
@@ -94,6 +95,7 @@ def _plugins(path: Path, settings: Settings) -> list[Finding]:
         Finding("plugins", "ok", names or "none"),
         *(Finding("plugins", "warning", f"{name} {hint}") for name in idle),
         *(Finding("plugins", "warning", f"{name} has on_auth, but nobody is offered AUTH: [auth]") for name in deaf),
+        *(Finding("plugins", "warning", f"{path}: {key}: {sentence}") for key, sentence in advice(settings, loaded)),
     ]
 
 

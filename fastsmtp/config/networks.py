@@ -7,11 +7,20 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Final
 
-from pydantic import PlainValidator
+from pydantic import AfterValidator, PlainValidator
 
 from fastsmtp.config.units import Spelling
 
-__all__ = ["NetworkSet", "Networks", "network_of", "packed_address", "parse_networks"]
+__all__ = [
+    "NOBODY",
+    "NetworkSet",
+    "Networks",
+    "V4Bits",
+    "V6Bits",
+    "network_of",
+    "packed_address",
+    "parse_networks",
+]
 
 _UNIX: Final = "unix"
 _V4_MAPPED = bytes(10) + b"\xff\xff"
@@ -67,6 +76,13 @@ class NetworkSet:
         number, size = int.from_bytes(packed, "big"), len(packed)
         return any(size == octets and number & mask == network for octets, mask, network in self._masks)
 
+    def covers(self, address: str) -> bool:
+        """Whether an address, as the kernel gives it, is in one of them; who has none (a Unix socket) with `unix`."""
+        return bool(self._masks) and packed_address(address) in self
+
+
+NOBODY: Final = NetworkSet(())
+
 
 def parse_networks(value: object) -> NetworkSet:
     """A list of networks, single addresses, and `unix`. Raises ValueError with a sentence for the operator."""
@@ -95,3 +111,19 @@ def _right(text: object) -> str:
 
 Networks = Annotated[NetworkSet, PlainValidator(parse_networks), Spelling("list of networks")]
 """Networks and addresses, in any order, and `unix` for all clients on Unix sockets."""
+
+
+def _bits(least: int, most: int) -> AfterValidator:
+    def check(bits: int) -> int:
+        if not least <= bits <= most:
+            raise ValueError(f"a network has {least} to {most} bits, not {bits}")
+        return bits
+
+    return AfterValidator(check)
+
+
+V4Bits = Annotated[int, _bits(8, 32)]
+"""How large a network of IPv4 is, in an option: its leading bits."""
+
+V6Bits = Annotated[int, _bits(16, 128)]
+"""The same for IPv6."""

@@ -13,6 +13,8 @@ __all__ = ["Rate", "RateText", "parse_rate"]
 _NAMES: Final = {"second": "s", "minute": "m", "hour": "h", "day": "d"}
 _LONGEST_S: Final = 366 * 86_400.0
 _MOST: Final = 10**9
+_LONG_DAYS: Final = 31
+_BUNCH: Final = 100
 _FULL_NS: Final = 100 * 366 * 86_400 * 10**9  # a bucket is counted in nanoseconds, in 64 bits
 
 _spelling = re.compile(r"([0-9]{1,10}) ?/ ?([0-9]{0,9}) ?([a-z]+)\Z").match
@@ -32,6 +34,17 @@ class Rate:
         object.__setattr__(self, "interval_ns", max(1, round(self.per_s * 1e9 / self.count)))
         if self.interval_ns * self.burst > _FULL_NS:
             raise ValueError(f"{self} in a bucket of {self.burst} takes more than a century to fill")
+
+    @property
+    def oddity(self) -> str:
+        """What can hardly be meant so, and what would be better; empty for most rates."""
+        full_days = self.interval_ns * self.burst / 86_400e9
+        if full_days > _LONG_DAYS:
+            hint = f"for {full_days:.0f} days until the bucket is full again; write a smaller burst"
+            return f"{self.burst} at once, and then {self}, {hint}"
+        if self.burst * _BUNCH < self.count:
+            return f"mail comes in bunches: {self.burst} at once is little for {self}; write a larger burst, or none"
+        return ""
 
     def with_burst(self, burst: int) -> "Rate":
         """The same, in a bucket of another size."""

@@ -17,12 +17,15 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
+from pydantic import PlainValidator
+
+from fastsmtp.config.units import Spelling
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.smtp.address import Address, fold, parse_mailbox
 
-__all__ = ["AddressEntry", "AddressList", "find_in", "parse_address_entry"]
+__all__ = ["AddressEntries", "AddressEntry", "AddressList", "find_in", "parse_address_entry"]
 
 _REPEATS: Final = 3
 _CHOICES: Final = 8
@@ -137,6 +140,18 @@ class AddressList:
     def excepts(self, address: Address) -> bool:
         """Whether an exception is about it."""
         return self._exceptions is not None and self._exceptions.find(address) is not None
+
+
+def _address_list(value: object) -> AddressList:
+    if isinstance(value, AddressList):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in value):
+        return AddressList(map(parse_address_entry, value))
+    raise ValueError(f'{value!r} is no list of entries; write one like ["ann@example.org", "example.net"]')
+
+
+AddressEntries = Annotated[AddressList, PlainValidator(_address_list), Spelling("list of addresses")]
+"""Entries of any form as an option of a plugin; the default is `AddressList()`."""
 
 
 def find_in(lists: Sequence[AddressList], address: Address) -> AddressEntry | None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from fastsmtp.later import then
+from fastsmtp.later import settled, then
 
 
 def later(value: int) -> int | Awaitable[int]:
@@ -33,6 +33,13 @@ def test_what_is_not_there_is_awaited_on_either_side() -> None:
         ]
 
     assert asyncio.run(scenario()) == [2, 2, 2, 3]
+
+
+def test_a_coroutine_awaits_either() -> None:
+    async def scenario() -> list[int]:
+        return [await settled(1), await settled(later(2))]
+
+    assert asyncio.run(scenario()) == [1, 2]
 
 
 def test_what_is_raised_comes_out() -> None:

@@ -90,6 +90,18 @@ def test_a_plugin_that_runs_nowhere(tmp_path: Path) -> None:
     assert warnings == ["loop does not run: no [[listener]] has it in its plugins"]
 
 
+def test_what_can_hardly_be_meant_so(tmp_path: Path) -> None:
+    configuration = create_site(tmp_path, {}, domain="example.org", users=["postmaster"])
+    tables = '[[plugin]]\nuse = "spf"\ntimeout = "8s"\n[[plugin]]\nuse = "early_talker"\noptions = { delay = "12s" }\n'
+    configuration.write_text(configuration.read_text().partition("[[plugin]]")[0] + tables)
+
+    warnings = [finding.sentence for finding in survey(configuration) if finding.level == "warning"]
+
+    dns, delay = (warning.removeprefix(f"{configuration}: plugin") for warning in warnings)
+    assert dns.startswith("[0].timeout: is 8 s, and dns.budget 8 s: a slow DNS is a fault of spf, a 451; write")
+    assert delay.startswith("[1].options.delay: is 12 s, and a hook of this plugin may take 10 s: every stranger")
+
+
 def test_passwords_that_nobody_can_check(tmp_path: Path) -> None:
     settings = {"auth.enabled": True, "auth.require_tls": False}
     users = ["postmaster", "ann", "ben", "joe", "zoe"]

@@ -1,11 +1,13 @@
 import ipaddress
 import socket
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from fastsmtp.config.networks import network_of, packed_address, parse_networks
+from fastsmtp.config.networks import NOBODY, V4Bits, V6Bits, network_of, packed_address, parse_networks
 
 
 @pytest.mark.parametrize(
@@ -115,3 +117,19 @@ def test_the_length_of_a_family() -> None:
 )
 def test_the_network_of_an_address(address: str, bits: tuple[int, int], network: str) -> None:
     assert network_of(address, *bits) == network
+
+
+def test_whom_networks_cover() -> None:
+    some = parse_networks(["192.0.2.0/24", "2001:db8::/32", "unix"])
+    covered = ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", ""]
+    assert [address for address in (*covered, "192.0.3.1", "::1") if some.covers(address)] == covered
+    assert not any(NOBODY.covers(address) for address in covered)
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [(V4Bits, 8, 32), (V6Bits, 16, 128)])
+def test_how_large_a_network_may_be(kind: Any, least: int, most: int) -> None:
+    bits = TypeAdapter(kind)
+    assert [bits.validate_python(number) for number in (least, most)] == [least, most]
+    for number in (least - 1, most + 1):
+        with pytest.raises(ValidationError, match=f"a network has {least} to {most} bits, not {number}"):
+            bits.validate_python(number)

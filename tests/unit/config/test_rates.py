@@ -47,6 +47,22 @@ def test_what_is_no_rate_is_named(written: object) -> None:
         parse_rate(written)
 
 
+@pytest.mark.parametrize(
+    ("rate", "burst", "words"),
+    [
+        ("1/day", 100, "100 at once, and then 1 per 86400 s, for 100 days until the bucket is full again"),
+        ("1000/minute", 2, "2 at once is little for 1000 per 60 s"),
+        ("1/day", 31, ""),
+        ("100/minute", 1, ""),
+        ("20/minute", 1000, ""),
+    ],
+)
+def test_what_can_hardly_be_meant(rate: str, burst: int, words: str) -> None:
+    oddity = parse_rate(rate).with_burst(burst).oddity
+    assert words in oddity
+    assert bool(words) == bool(oddity)
+
+
 def test_a_token_takes_its_time() -> None:
     assert parse_rate("20/minute").interval_ns == 3_000_000_000
     assert parse_rate("20/minute").with_burst(5) == Rate(20, 60.0, 5)

@@ -6,8 +6,9 @@ from fnmatch import fnmatchcase
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from fastsmtp.lists.addresses import AddressList, find_in, parse_address_entry
+from fastsmtp.lists.addresses import AddressEntries, AddressList, find_in, parse_address_entry
 from fastsmtp.smtp.address import Address, parse_mailbox
 
 
@@ -132,3 +133,13 @@ def test_several_lists_are_as_one() -> None:
 
     addresses = ("x@a.example", "x@b.example", "good@a.example", "good@b.example", "x@c.example")
     assert [reason(address) for address in addresses] == ["first", "", None, None, None]
+
+
+def test_as_an_option() -> None:
+    option = TypeAdapter(AddressEntries)
+    made = option.validate_python(["example.org", "!ann@example.org"])
+    assert [made.find(parse_mailbox(f"{local}@example.org")) is not None for local in ("ann", "ben")] == [False, True]
+    assert option.validate_python(made) is made
+    for wrong, words in ((["a@@b"], "a@@b"), ("example.org", "is no list of entries"), ([1], "is no list of entries")):
+        with pytest.raises(ValidationError, match=words):
+            option.validate_python(wrong)
