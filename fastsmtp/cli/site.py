@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from fastsmtp.config.load import FILE_NAME
+from fastsmtp.config.file import FILE_NAME
 from fastsmtp.errors import ConfigurationError, FastsmtpError, StartError
 
 __all__ = ["DATABASE_NAME", "DEMO_DOMAIN", "DEMO_FOLDER", "LISTS_NAME", "MAIL_NAME", "create_site", "demo_site"]
