@@ -1,10 +1,7 @@
 cdef class Histogram:
-    cdef long long[::1] _bounds
+    cdef tuple _bounds
     cdef object _cells
     cdef Py_ssize_t _first
-    cdef long long[::1] _memory
     cdef Py_ssize_t _sum
 
-    cpdef object observe(self, long long value)
-    cpdef object observe_and_count(self, long long value, Py_ssize_t cell)
-    cdef Py_ssize_t _bucket(self, long long value) except -1
+    cpdef object observe(self, value)

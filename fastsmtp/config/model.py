@@ -189,7 +189,8 @@ class MetricsSettings(Table):
     """Prometheus metrics and health over HTTP. There is no password: keep it on an address of your own."""
 
     listen: OptionalListenAddress = default(
-        "127.0.0.1:9125", "Where `/metrics`, `/healthz` and `/readyz` are served; `false` turns it off."
+        "127.0.0.1:9125",
+        "Where the status page, `/metrics`, `/healthz` and `/readyz` are served; `false` turns it off.",
     )
 
 

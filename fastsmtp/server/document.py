@@ -22,6 +22,7 @@ _INTRODUCTION: Final = """\
 `/metrics` on the address in `[metrics] listen` speaks the Prometheus text format (or OpenMetrics, to who asks for it);
 `/healthz` beside it answers `200 ok`, and 503 with the reason while the server shuts down or its disk has failed.
 `/readyz` does the same, and also says 503 while the directory is away and only recipients in the cache are taken.
+`/` is the [status page](operations.md#the-status-page).
 
 Every counter exists from the start, at zero, so that the first refusal is a change that an alert can see. Times are in
 seconds. The hot path only adds integers; everything else happens when somebody scrapes. The usual `process_*` and

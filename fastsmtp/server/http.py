@@ -1,4 +1,5 @@
-"""The HTTP side: /metrics for Prometheus, /healthz for whoever restarts us, /readyz for whoever sends traffic.
+"""The HTTP side: /metrics for Prometheus, /healthz for whoever restarts us, /readyz for whoever sends traffic,
+and a page for people.
 
 Its libraries take as long to import as a worker takes to start: they are imported beside the workers, once the address
 is ours.
@@ -21,20 +22,34 @@ __all__ = ["MetricsServer"]
 _SHUTDOWN_S: Final = 1.0
 """How long a scrape that is under way may take when we stop."""
 
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
 
 class MetricsServer:
     """Shows what `source` counts on one address: `bind`, then `serve`.
 
-    Healthy while `ailment()` is an empty text, ready while `weakness()` is.
+    Healthy while `ailment()` is an empty text, ready while `weakness()` is; `status_page()` is HTML.
     """
 
     def __init__(
-        self, listen: ListenAddress, source: Source, *, ailment: Callable[[], str], weakness: Callable[[], str]
+        self,
+        listen: ListenAddress,
+        source: Source,
+        *,
+        ailment: Callable[[], str],
+        weakness: Callable[[], str],
+        status_page: Callable[[], str],
     ) -> None:
         self._listen = listen
         self._source = source
         self._ailment = ailment
         self._weakness = weakness
+        self._status_page = status_page
         self._server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
@@ -98,6 +113,9 @@ class MetricsServer:
 
         registry = build_registry(self._source)
 
+        async def status(_request: web.Request) -> web.Response:
+            return web.Response(text=self._status_page(), content_type="text/html", headers=_PAGE_HEADERS)
+
         async def metrics(request: web.Request) -> web.Response:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
             return web.Response(body=encode(registry), headers={"Content-Type": content_type})
@@ -112,6 +130,7 @@ class MetricsServer:
             return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
 
         application = web.Application()
+        application.router.add_get("/", status)
         application.router.add_get("/metrics", metrics)
         application.router.add_get("/healthz", health)
         application.router.add_get("/readyz", readiness)

@@ -127,12 +127,16 @@ class ServerProcess:
     def stderr(self) -> str:
         return (self.folder / "stderr").read_text()
 
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of this name (as it stands in /metrics) that have these labels."""
+    def http(self, path: str) -> str:
+        """What is to be read there."""
         assert self.metrics_address is not None
         host, port = self.metrics_address
-        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=DEADLINE_S) as response:
-            families = text_string_to_metric_families(response.read().decode())
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=DEADLINE_S) as response:
+            return str(response.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of this name (as it stands in /metrics) that have these labels."""
+        families = text_string_to_metric_families(self.http("/metrics"))
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         assert samples, f"no metric {name}"
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from fastsmtp.config.model import Settings
 from fastsmtp.delivery.keeper import JournalKeeper
@@ -16,7 +17,6 @@ from fastsmtp.server.processes import health
 from fastsmtp.server.processes.activation import ActivatedSocket
 from fastsmtp.server.processes.crew import Crew, Generation, Inheritance
 from fastsmtp.server.processes.doors import Doors, make_doors
-from fastsmtp.server.processes.interpreter import Interpreter
 from fastsmtp.server.processes.notify import Notifier
 from fastsmtp.server.processes.rolling import roll
 from fastsmtp.server.processes.running import RunningListener, RunningServer
@@ -24,6 +24,9 @@ from fastsmtp.server.processes.seats import Seats
 from fastsmtp.server.processes.supervisor_stats import SupervisorStats
 from fastsmtp.server.processes.tally import Tally
 from fastsmtp.state.host import BucketMemory
+
+if TYPE_CHECKING:
+    from fastsmtp.server.status.board import StatusBoard
 
 __all__ = ["Site", "Supervisor", "worker_count"]
 
@@ -39,10 +42,7 @@ _log = logging.getLogger("fastsmtp.server")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is there before the first worker. `load` reads the configuration again, and raises ConfigurationError.
-
-    `ahead` has processes that were started for the first workers; who is needed is taken out.
-    """
+    """What is there before the first worker. `load` reads the configuration again, and raises ConfigurationError."""
 
     settings: Settings
     load: Callable[[], Settings]
@@ -50,7 +50,6 @@ class Site:
     doors: Doors
     activated: Sequence[ActivatedSocket]
     notifier: Notifier
-    ahead: list[Interpreter] = field(default_factory=list)
 
 
 def worker_count(settings: Settings) -> int:
@@ -78,9 +77,10 @@ class Supervisor:
         self._seats.share(self._clients)
         self._buckets = BucketMemory(settings.state.buckets)
         inheritance = Inheritance(lambda: site.keeper.descriptor, self._clients.descriptor, self._buckets.descriptor)
-        self._crew = Crew(self._seats, self._tally, inheritance, self._stats.died, site.ahead)
+        self._crew = Crew(self._seats, self._tally, inheritance, self._stats.died)
         self._stats.watch(self._crew, self._seats)
         self._pages: MetricsServer | None = None
+        self._board: StatusBoard | None = None
         self._is_draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._status = ""
@@ -214,7 +214,13 @@ class Supervisor:
     async def _bound_pages(self, settings: Settings) -> MetricsServer | None:
         if settings.metrics.listen is None:
             return None
-        pages = MetricsServer(settings.metrics.listen, self._tally, ailment=self._ailment, weakness=self._weakness)
+        pages = MetricsServer(
+            settings.metrics.listen,
+            self._tally,
+            ailment=self._ailment,
+            weakness=self._weakness,
+            status_page=lambda: self._status_board().page(),
+        )
         await pages.bind()
         return pages
 
@@ -265,9 +271,25 @@ class Supervisor:
     def _weakness(self) -> str:
         return "draining" if self._is_draining else health.weaknesses(self._crew.slots)
 
+    def _status_board(self) -> "StatusBoard":
+        # Late: no first banner waits for the page.
+        from fastsmtp.server.status.board import StatusBoard
+
+        if self._board is None:
+            self._board = StatusBoard(
+                self._tally,
+                time.monotonic,
+                host=lambda: self.settings.hostname,
+                trouble=self._weakness,
+                running=lambda: self.running,
+            )
+        return self._board
+
     def _look(self) -> None:
-        """Once a second: the workers, and what systemd is to hear."""
+        """Once a second: the workers, what systemd is to hear, and what the status page will show."""
         self._crew.look()
+        if self._pages is not None:
+            self._status_board().look()
         notifier = self._site.notifier
         if notifier.watchdog_s and health.answers(self._crew.slots):
             notifier.alive()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsmtp.config.load import examine, load
+from fastsmtp.config.load import examine, find_file, load
 from fastsmtp.errors import ConfigurationError
 
 FAULTY = """
@@ -95,5 +95,36 @@ def test_plugins_that_are_no_tables(file: Path, plugins: str) -> None:
     assert examination.settings.plugin == ()
 
 
-def test_what_was_read_already_is_not_read_again(file: Path) -> None:
-    assert load(file, {"maildir": {"root": "post"}}).maildir.root == file.parent / "post"
+def test_not_toml_says_line_and_column(file: Path) -> None:
+    file.write_text('hostname = "a"\n[limits\n')
+
+    with pytest.raises(ConfigurationError, match=r"fastsmtp\.toml:2:8: not TOML: Expected ']'"):
+        load(file)
+
+
+def test_not_utf8_says_where(file: Path) -> None:
+    file.write_bytes(b'hostname = "\xff"\n')
+
+    with pytest.raises(ConfigurationError, match="not UTF-8 at octet 12"):
+        load(file)
+
+
+def test_a_file_that_cannot_be_read(file: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file or directory"):
+        load(file)
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+        load(file.parent)
+
+
+def test_the_file_is_looked_for_in_order(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    monkeypatch.delenv("FASTSMTP_CONFIG", raising=False)
+    if not Path("/etc/fastsmtp/fastsmtp.toml").exists():
+        with pytest.raises(ConfigurationError, match="no configuration: neither"):
+            find_file()
+
+    file.touch()
+    assert find_file() == Path("fastsmtp.toml")
+    monkeypatch.setenv("FASTSMTP_CONFIG", "/elsewhere/mx.toml")
+    assert find_file() == Path("/elsewhere/mx.toml")
+    assert find_file(Path("given.toml")) == Path("given.toml")

@@ -19,7 +19,9 @@ def serving(
     async def run() -> None:
         stats = Stats()
         stats.counter("fastsmtp_messages_total", "Messages.")
-        server = MetricsServer(FREE, stats, ailment=lambda: ailment, weakness=lambda: weakness)
+        server = MetricsServer(
+            FREE, stats, ailment=lambda: ailment, weakness=lambda: weakness, status_page=lambda: "<!doctype html>"
+        )
         await server.bind()
         await server.serve()
         host, port = server.address
@@ -38,6 +40,17 @@ def test_metrics_as_text() -> None:
             assert response.status == 200
             assert response.headers["Content-Type"].startswith("text/plain; version=")
             assert "\nfastsmtp_messages_total 0.0\n" in await response.text()
+
+    serving(scenario)
+
+
+def test_the_status_page() -> None:
+    async def scenario(url: str, client: aiohttp.ClientSession) -> None:
+        async with client.get(f"{url}/") as response:
+            assert response.status == 200
+            assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+            assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+            assert await response.text() == "<!doctype html>"
 
     serving(scenario)
 
@@ -73,7 +86,7 @@ def test_a_weak_server_is_healthy_and_not_ready() -> None:
 
 def test_there_is_nothing_else() -> None:
     async def scenario(url: str, client: aiohttp.ClientSession) -> None:
-        async with client.get(url) as response:
+        async with client.get(f"{url}/metric") as response:
             assert response.status == 404
         async with client.post(f"{url}/metrics") as response:
             assert response.status == 405
@@ -85,7 +98,7 @@ def test_a_taken_port_is_a_sentence() -> None:
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             listen = ListenAddress("127.0.0.1", taken.getsockname()[1])
-            server = MetricsServer(listen, Stats(), ailment=lambda: "", weakness=lambda: "")
+            server = MetricsServer(listen, Stats(), ailment=lambda: "", weakness=lambda: "", status_page=lambda: "")
             with pytest.raises(StartError, match=rf"cannot listen on {listen} for metrics: Address already in use"):
                 await server.bind()
             with pytest.raises(RuntimeError, match="no address"):
