@@ -22,7 +22,7 @@ from fastsmtp.plugin import Address
 from fastsmtp.ports import Directory, MessageStore, Whereabouts
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
-from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.identifiers import Identifiers
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.round import AtOnce
 from fastsmtp.server.service import Service
@@ -110,7 +110,7 @@ class Rig:
             ConnectionStats(self.stats, pipeline.asks),
             clock,
             log,
-            identifiers(clock.time),
+            Identifiers(clock.time),
         )
         self.shared.round = AtOnce()
         self.load = Load(self.stats)

@@ -31,7 +31,7 @@ from fastsmtp.pipeline.pipeline import Pipeline
 from fastsmtp.server.admission import Admission
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
-from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.identifiers import Identifiers
 from fastsmtp.server.overload import Overload
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.refusals import Refusals
@@ -63,7 +63,7 @@ def connect(database: Path, log: LineLog) -> tuple[ConnectionProtocol, Forgetful
     stats, clock = Stats(), SystemClock()
     pipeline = Pipeline(Chain([], stats, clock), cached(database, clock, stats), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
-    shared = Shared(asyncio.get_running_loop(), door(stats), counted, clock, log, identifiers(clock.time))
+    shared = Shared(asyncio.get_running_loop(), door(stats), counted, clock, log, Identifiers(clock.time))
     shared.round = AtOnce()
     options = SessionOptions("mx.bench.example", asks=pipeline.asks, messages=0)
     service = Service("bench", shared, options, Patience.of(Settings()), pipeline)

@@ -1,12 +1,15 @@
 from fastsmtp.server.flow cimport FlowControl
 from fastsmtp.server.pace cimport Pace
+from fastsmtp.server.service cimport Service
+from fastsmtp.server.shared cimport Shared
+from fastsmtp.smtp.effects cimport Ask, Ended
 from fastsmtp.smtp.session cimport Session
 
 
 cdef class ConnectionProtocol:
     cdef public double deadline
-    cdef object _service
-    cdef object _shared
+    cdef Service _service
+    cdef Shared _shared
     cdef object _transport
     cdef FlowControl _flow
     cdef Pace _pace

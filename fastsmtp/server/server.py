@@ -30,7 +30,7 @@ from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.connection import ConnectionProtocol
 from fastsmtp.server.deadlines import Deadlines
 from fastsmtp.server.descriptors import allow_descriptors, descriptors_for_connections
-from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.identifiers import Identifiers
 from fastsmtp.server.listeners import Listeners
 from fastsmtp.server.overload import Overload
 from fastsmtp.server.pace import Patience
@@ -116,7 +116,7 @@ class Server:
             ConnectionStats(self.stats, frozenset[Stage]().union(*(pipeline.asks for pipeline in self.pipelines))),
             self._clock,
             log,
-            identifiers(self._clock.time, seat),
+            Identifiers(self._clock.time, seat),
             self._record_writer(loop),
         )
         tls_stats = TlsStats(self.stats, [str(files) for files in settings.tls.certificates])

@@ -27,7 +27,7 @@ class Trust(NamedTuple):
     options: SessionOptions
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Service:
     """One per listener, whose `name` it has; `shared` is the worker's. `tls` and `trust` are None where none is."""
 

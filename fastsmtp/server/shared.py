@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from fastsmtp.log import LineLog
+from fastsmtp.log.line_log import LineLog
 from fastsmtp.ports import Clock
 from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.admission import Admission
@@ -114,7 +114,7 @@ class ListenerStats:
         self.ended = {outcome: stats.cell(ended, name, outcome) for outcome in TRANSACTION_OUTCOMES}
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Shared:
     """One per worker. `open` are the connections; `emptied` is set when the last one has gone."""
 

@@ -4,14 +4,12 @@ Nothing that a client or a plugin gave can begin a line of its own here.
 """
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 
 from fastsmtp.smtp.address import Address
-from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transaction import Transaction
 
 __all__ = ["delivered_to", "received", "return_path"]
@@ -44,23 +42,27 @@ def received(transaction: Transaction, hostname: str, now: float) -> bytes:
     """
     connection = transaction.connection
     hello = connection.hello
-    name = hello.name if hello and _is_hello_name(hello.name) else "invalid"
-    protocol = _protocol(
-        hello.verb if hello else "HELO",
-        connection.tls,
-        smtputf8=transaction.smtputf8,
-        is_authenticated=connection.user != "",
+    tls = connection.tls
+    begun = _origin(
+        "HELO" if hello is None else hello.verb,
+        "" if hello is None else hello.name,
+        connection.remote_name,
+        connection.remote_address,
+        hostname,
+        "" if tls is None else tls.version,
+        transaction.smtputf8,
+        connection.user != "",
     )
     words = [f"id {transaction.id}"]
     if len(transaction.recipients) == 1:
         words.append(f"for <{_text(transaction.recipients[0].address)}>")
-    if connection.tls is not None:
-        words.append(f"tls {connection.tls.cipher}")  # RFC 8314 section 4.3
-    text, _ = _fold(_origin(name, connection.remote_name, connection.remote_address, hostname, protocol), words)
+    if tls is not None:
+        words.append(f"tls {tls.cipher}")  # RFC 8314 section 4.3
+    text, _ = _fold(begun, words)
     return f"{text};\n\t{_date(int(now))}\n".encode()
 
 
-def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool, is_authenticated: bool) -> str:
+def _protocol(verb: str, tls_version: str, *, smtputf8: bool, is_authenticated: bool) -> str:
     """What stands behind `with`: the protocol and, in a comment, the version of TLS."""
     # RFC 6531 section 4.3 has a word of its own for internationalized mail.
     protocol = _PROTOCOLS[verb]
@@ -68,23 +70,37 @@ def _protocol(verb: str, tls: TlsFacts | None, *, smtputf8: bool, is_authenticat
         protocol = "UTF8LMTP" if protocol == "LMTP" else "UTF8SMTP"
     # RFC 3848: S is TLS, A is AUTH; there are no such words for a client that said HELO.
     if protocol != "SMTP":
-        protocol = f"{protocol}{'S' if tls else ''}{'A' if is_authenticated else ''}"
-    return protocol if tls is None else f"{protocol} ({tls.version})"
+        protocol = f"{protocol}{'S' if tls_version else ''}{'A' if is_authenticated else ''}"
+    return f"{protocol} ({tls_version})" if tls_version else protocol
 
 
 @lru_cache(maxsize=1024)
-def _origin(name: str, remote_name: str, address: str, hostname: str, protocol: str) -> tuple[str, int]:
+def _origin(
+    verb: str,
+    hello_name: str,
+    remote_name: str,
+    address: str,
+    hostname: str,
+    tls_version: str,
+    smtputf8: bool,
+    is_authenticated: bool,
+) -> tuple[str, int]:
     """The first words of the field: the same for all messages of a connection, and of a client that comes again."""
+    name = hello_name if _is_hello_name(hello_name) else "invalid"
+    protocol = _protocol(verb, tls_version, smtputf8=smtputf8, is_authenticated=is_authenticated)
     literal = f"[{_literal(address)}])"
     # TCP-info (section 4.4) is optional, and a client on a Unix socket has no address.
     client = [f"({remote_name}", literal] if address and remote_name else [f"({literal}"] if address else []
-    words = (f"from {name}", *client, f"by {hostname}", f"with {protocol}")
+    words = [f"from {name}", *client, f"by {hostname}", f"with {protocol}"]
     return _fold(("Received:", len("Received:") + 1), words)  # one more column leaves room for the semicolon
 
 
 def _text(address: Address) -> str:
     text = str(address)
-    return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
+    for char in text:
+        if not " " <= char <= "~":
+            return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
+    return text
 
 
 def _literal(address: str) -> str:
@@ -92,7 +108,7 @@ def _literal(address: str) -> str:
     return f"IPv6:{address.partition('%')[0]}" if ":" in address else address
 
 
-def _fold(begun: tuple[str, int], words: Iterable[str]) -> tuple[str, int]:
+def _fold(begun: tuple[str, int], words: list[str]) -> tuple[str, int]:
     """More words behind what was begun, in lines of at most 78 columns where the words permit that.
 
     What was begun, and what comes out, is a text and the column in which it ends.

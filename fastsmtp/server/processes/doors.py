@@ -16,7 +16,7 @@ from typing import Final
 from fastsmtp.config.listeners import ListenerEntry
 from fastsmtp.config.places import ListenAddress, SystemdAddress, UnixAddress
 from fastsmtp.errors import StartError
-from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.identifiers import Identifiers
 from fastsmtp.server.processes.activation import ActivatedSocket
 from fastsmtp.server.sockets import NO_CHANGE, BoundSocket, Owner, bind, set_owner_and_mode
 from fastsmtp.smtp.replies import SHUTTING_DOWN
@@ -170,7 +170,7 @@ def _grown(entrance: Entrance, slots: int) -> Entrance:
 
 def _turn_away(listening: socket.socket) -> None:
     """Whoever has come and was not let in yet may come again. No records here: the log hears of the last one's id."""
-    ids, times, last_id = identifiers(time.time, _SEAT), 0, ""
+    ids, times, last_id = Identifiers(time.time, _SEAT), 0, ""
     with suppress(OSError):  # nobody waits, or it never listened
         while True:
             client, _ = listening.accept()

@@ -15,7 +15,7 @@ from records import NOW, identifier, record, write
 from fastsmtp.errors import RecordsError
 from fastsmtp.records.file import RecordFile
 from fastsmtp.records.search import Query, RecordReader, read_id, time_of
-from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.identifiers import Identifiers
 
 ID = "01K11KQ4AAHY00P3G6"
 
@@ -33,7 +33,7 @@ def test_what_is_no_id(text: str) -> None:
 
 @given(st.floats(1, 2**32))
 def test_an_id_knows_its_time(now_s: float) -> None:
-    assert time_of(next(identifiers(lambda: now_s))) == pytest.approx(now_s, abs=2e-6)
+    assert time_of(next(Identifiers(lambda: now_s))) == pytest.approx(now_s, abs=2e-6)
     assert time_of(identifier(now_s)) == pytest.approx(now_s, abs=2e-6)
 
 

@@ -22,7 +22,7 @@ from fastsmtp.records.story import tell
 from fastsmtp.records.writer import RecordWriter
 from fastsmtp.server.clock import SystemClock
 from fastsmtp.server.endpoints import Endpoints
-from fastsmtp.server.identifiers import identifiers
+from fastsmtp.server.identifiers import Identifiers
 from fastsmtp.server.pace import Patience
 from fastsmtp.server.service import Service, Trust
 from fastsmtp.server.shared import ConnectionStats, ListenerStats, Shared
@@ -40,7 +40,7 @@ def service(log: LineLog, stats: Stats) -> Service:
     clock = SystemClock()
     pipeline = Pipeline(Chain([], stats, clock), MemoryDirectory(), DiscardStore(), stats)
     counted = ConnectionStats(stats, pipeline.asks)
-    shared = Shared(asyncio.get_running_loop(), admission(stats), counted, clock, log, identifiers(clock.time))
+    shared = Shared(asyncio.get_running_loop(), admission(stats), counted, clock, log, Identifiers(clock.time))
     return Service("test", shared, SessionOptions("mx.example.org", asks=pipeline.asks), PATIENCE, pipeline)
 
 
