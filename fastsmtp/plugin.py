@@ -242,10 +242,10 @@ class Plugin(Generic[OptionsT]):
         return ()
 
     async def start(self, services: Services) -> None:
-        """Before the first connection, once in each worker. An exception keeps the server from starting."""
+        """Before the first connection, in each worker. An exception, or a minute, keeps the server from starting."""
 
     async def stop(self) -> None:
-        """After the last connection."""
+        """After the last connection; it may take five seconds."""
 
     def on_connect(self, connection: Connection) -> Opinion | Awaitable[Opinion]:
         """Before the banner. A refusal goes out in place of it (554, or 421 for a temporary one) and hangs up."""

@@ -1,5 +1,8 @@
 """What `serve` says once it listens: where, and (for a demo site) how to try it."""
 
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +13,8 @@ from fastsmtp.config.model import Settings
 from fastsmtp.config.places import ListenAddress
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from fastsmtp.server.processes.running import RunningListener, RunningServer
 
 __all__ = ["announce", "announce_demo", "how_to_send"]
@@ -19,6 +24,10 @@ _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - noth
 
 def announce(server: "RunningServer", settings: Settings) -> None:
     """A few lines on standard error: version, addresses, mail root."""
+    _say(_where_it_is(server, settings))
+
+
+def _where_it_is(server: "RunningServer", settings: Settings) -> "Iterator[Text]":
     from rich.text import Text
 
     lines = []
@@ -28,10 +37,9 @@ def announce(server: "RunningServer", settings: Settings) -> None:
     if server.metrics_address is not None:
         lines.append(("metrics", f"http://{ListenAddress(*server.metrics_address)}/metrics"))
     lines.append(("mail", f"{_near(settings.maildir.root)}/"))
-    out = console(stderr=True)
-    out.print(Text.assemble(("fastsmtp", "bold green"), f" {__version__} is ready"))
+    yield Text.assemble(("fastsmtp", "bold green"), f" {__version__} is ready")
     for name, value in lines:
-        out.print(Text.assemble(("  " + name.ljust(9), "cyan"), value))
+        yield Text.assemble(("  " + name.ljust(9), "cyan"), value)
 
 
 def _where(listener: "RunningListener") -> str:
@@ -42,17 +50,30 @@ def _where(listener: "RunningListener") -> str:
 
 def announce_demo(server: "RunningServer", settings: Settings) -> None:
     """The same, and how to send a message, with what most machines have."""
+    _say((*_where_it_is(server, settings), *_how_to_try(server, settings)))
+
+
+def _how_to_try(server: "RunningServer", settings: Settings) -> "Iterator[Text]":
     from rich.text import Text
 
-    announce(server, settings)
     host, port = server.smtp_addresses[0]
-    out = console(stderr=True)
-    out.print(Text.assemble(("\nSend a message", "bold"), ", with any of these"))
+    yield Text.assemble(("\nSend a message", "bold"), ", with any of these")
     for command in how_to_send(_ANY_ADDRESS.get(host, host), port, f"alice@{DEMO_DOMAIN}"):
-        out.print(Text(f"  {command}"))
-    out.print(Text("\nIt arrives here", "bold"))
-    out.print(Text(f"  {_near(settings.maildir.root / DEMO_DOMAIN / 'alice' / 'new')}/"))
-    out.print(Text("\nCtrl-C stops the server.", "dim"))
+        yield Text(f"  {command}")
+    yield Text("\nIt arrives here", "bold")
+    yield Text(f"  {_near(settings.maildir.root / DEMO_DOMAIN / 'alice' / 'new')}/")
+    yield Text("\nCtrl-C stops the server.", "dim")
+
+
+def _say(lines: "Iterable[Text]") -> None:
+    """On standard error. Whoever read there may be gone: rich would end the program for that, and a server goes on."""
+    out = console(stderr=True)
+    with out.capture() as said:
+        for line in lines:
+            out.print(line)
+    with suppress(OSError):
+        sys.stderr.write(said.get())
+        sys.stderr.flush()
 
 
 def how_to_send(host: str, port: int, recipient: str) -> list[str]:

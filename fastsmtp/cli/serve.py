@@ -21,8 +21,10 @@ def serve(context: click.Context, config: Path | None, dev: bool) -> None:
     from fastsmtp.cli.site import DEMO_FOLDER, demo_site
     from fastsmtp.config.load import find_file, load
     from fastsmtp.errors import ConfigurationError
+    from fastsmtp.server.descriptors import hold_standard_streams
     from fastsmtp.server.processes.run import run
 
+    hold_standard_streams()
     path = (demo_site(DEMO_FOLDER) if dev else find_file(config)).absolute()
     settings = load(path)
     try:

@@ -15,11 +15,14 @@ Contradiction: TypeAlias = tuple[tuple[int | str, ...], str]
 """The key, step by step, and the sentence for the operator."""
 
 _SMTP_PORT = 25
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - nothing is bound here
 _SOCKET_KEYS = ("socket_mode", "socket_user", "socket_group")
 
 
 def contradictions(settings: Settings, faulty_tables: Collection[str] = ()) -> Iterator[Contradiction]:
     """Every contradiction; none about tables that are `faulty_tables`, and stand at their defaults for that."""
+    if "process" not in faulty_tables and settings.process.group and not settings.process.user:
+        yield ("process", "group"), "changes nothing without a user; write process.user, too, or leave it out"
     if "listen" in faulty_tables or "listener" in faulty_tables:
         return
     listeners = settings.listeners
@@ -29,6 +32,8 @@ def contradictions(settings: Settings, faulty_tables: Collection[str] = ()) -> I
     where: list[tuple[int | str, ...]] = [("listen", "smtp", index) for index in range(first)]
     where += [("listener", index) for index in range(len(settings.listener))]
     yield from _twice(listeners, where)
+    if "metrics" not in faulty_tables:
+        yield from _where_metrics_are(settings.metrics.listen, listeners)
     plugins = None if "plugin" in faulty_tables else [entry.title for entry in settings.plugin]
     has_tls = settings.tls.is_on or "tls" in faulty_tables
     if "auth" not in faulty_tables and settings.auth.require_tls:
@@ -49,6 +54,21 @@ def _twice(listeners: Collection[ListenerEntry], where: list[tuple[int | str, ..
             yield location, f"{address} has a listener already; write each address once"
         elif entry.name and names[entry.title] > 1:
             yield (*location, "name"), f"{entry.name!r} is the name of another listener; write one of its own"
+
+
+def _where_metrics_are(metrics: ListenAddress | None, listeners: Collection[ListenerEntry]) -> Iterator[Contradiction]:
+    """SO_REUSEPORT would let both have the port: half of the senders would then talk to HTTP."""
+    for entry in listeners:
+        address = entry.address
+        if (
+            metrics is None
+            or not isinstance(address, ListenAddress)
+            or address.port != metrics.port
+            or not metrics.port
+        ):
+            continue
+        if address.host == metrics.host or {address.host, metrics.host} & _EVERYWHERE:
+            yield ("metrics", "listen"), f"{metrics} is where {entry.title} listens; write another port"
 
 
 def _auth_without_tls(

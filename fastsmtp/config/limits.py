@@ -52,7 +52,10 @@ class LimitSettings(Table):
     )
     errors: int = default(20, "Bad commands in one connection; with the next one it is closed with 421.", ge=1)
     connections: int = default(
-        10_000, "Connections at once, of all workers; the next client hears 421 and may come again later.", ge=1
+        10_000,
+        "Connections at once, of all workers; the next client hears 421 and may come again later.",
+        ge=1,
+        le=1_000_000,
     )
     connections_per_address: int = default(
         50, "The same for one client: an IPv4 address, or an IPv6 network of 64 bits. 0: no limit.", ge=0

@@ -54,7 +54,7 @@ class ListenSettings(Table):
         "`[[listener]]` tables, the default is none.",
     )
     workers: int = default(0, "Worker processes beside the supervisor; 0 is one per core.", ge=0, le=512)
-    backlog: int = default(1024, "Connections that the kernel keeps waiting for us, at each listener.", ge=1)
+    backlog: int = default(1024, "Connections that the kernel keeps waiting for us, at each listener.", ge=1, le=65_535)
 
 
 class ListenerEntry(Table):

@@ -22,6 +22,9 @@ ENVIRONMENT: Final = "FASTSMTP_CONFIG"
 FILE_NAME: Final = "fastsmtp.toml"
 _SYSTEM_FILE: Final = Path("/etc/fastsmtp") / FILE_NAME
 
+_WHOLE_MAX: Final = 2**63 - 1
+_TOO_LARGE: Final = f"the number is too large; write {_WHOLE_MAX} or less"
+
 _TOML_POSITION = re.compile(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)\Z", re.DOTALL)
 
 
@@ -97,12 +100,27 @@ def _read(path: Path) -> str:
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Python 3.14 has the position as attributes; before, it stands at the end of the message.
         found = _TOML_POSITION.match(str(error))
         where, sentence = (f"{path}:{found[2]}:{found[3]}", found[1]) if found else (str(path), str(error))
         raise ConfigurationError(f"{where}: not TOML: {sentence}") from None
+    if problems := [f"{path}: {key_path(key)}: {_TOO_LARGE}" for key in _too_large(data)]:
+        raise ConfigurationError(problems)
+    return data
+
+
+def _too_large(value: object, key: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    """Where there are whole numbers that TOML does not have, which `tomllib` takes: those of more than 64 bits."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _too_large(item, (*key, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _too_large(item, (*key, index))
+    elif isinstance(value, int) and not -_WHOLE_MAX - 1 <= value <= _WHOLE_MAX:
+        yield key
 
 
 def _without(data: dict[str, Any], faults: list[ErrorDetails]) -> dict[str, Any]:

@@ -4,12 +4,14 @@ import math
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 __all__ = ["Duration", "Size", "Spelling", "parse_duration", "parse_size"]
 
 SIZE_UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+_OCTETS_MAX: Final = 2**63 - 1  # what the parser, the journal and the kernel count with
 
 _QUANTITY = re.compile(r"([0-9]{1,15}) ?([A-Za-z]+)\Z")
 
@@ -49,7 +51,13 @@ def parse_duration(value: object) -> float:
     return quantity[0] * quantity[1]
 
 
-Size = Annotated[int, BeforeValidator(parse_size), Spelling("size")]
+def _countable(octets: int) -> int:
+    if octets > _OCTETS_MAX:
+        raise ValueError(f"{octets} octets are too much; write less than 8 EiB, which is 8589934592GiB")
+    return octets
+
+
+Size = Annotated[int, BeforeValidator(parse_size), AfterValidator(_countable), Spelling("size")]
 """Octets."""
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Spelling("duration")]

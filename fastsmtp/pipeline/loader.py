@@ -121,7 +121,7 @@ def _hint(word: str, known: Sequence[str], introduction: str) -> str:
 def _import(use: str, load: Any) -> Any:
     try:
         return load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginLoadError(f"{use!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 

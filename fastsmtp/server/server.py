@@ -54,6 +54,12 @@ __all__ = ["Server"]
 _CUT_S: Final = 5.0
 """How long clients may take to read our 421 once the drain has run out."""
 
+_PLUGIN_START_S: Final = 60.0
+"""A plugin that has not started by then never will: whoever waits for the server is told why it does not come."""
+
+_PLUGIN_STOP_S: Final = 5.0
+"""What is behind it, the store for one, is to be closed before somebody kills the process."""
+
 _log = logging.getLogger("fastsmtp.server")
 
 
@@ -227,7 +233,8 @@ class Server:
             await pipeline.settle()
         for loaded in reversed(self._started):
             try:
-                await loaded.plugin.stop()
+                async with asyncio.timeout(_PLUGIN_STOP_S):
+                    await loaded.plugin.stop()
             except Exception:  # noqa: BLE001 - the others are to be stopped all the same
                 _log.exception("plugin does not stop", extra={"plugin": loaded.name})
         await self._lists.close()
@@ -297,8 +304,11 @@ class Server:
             lists=self._lists,
         )
         for loaded in self._plugins:
+            limit = asyncio.timeout(_PLUGIN_START_S)
             try:
-                await loaded.plugin.start(services)
+                async with limit:
+                    await loaded.plugin.start(services)
             except Exception as error:  # whatever a plugin raises, the operator reads one sentence
-                raise StartError(f"plugin {loaded.name} does not start: {type(error).__name__}: {error}") from error
+                reason = f"not within {_PLUGIN_START_S:g} s" if limit.expired() else f"{type(error).__name__}: {error}"
+                raise StartError(f"plugin {loaded.name} does not start: {reason}") from error
             self._started.append(loaded)

@@ -80,6 +80,8 @@ def identity(settings: ProcessSettings) -> Identity | None:
 
 def check_ours(folder: Path, key: str) -> None:
     """See that this process can work in a folder, which need not be there. Raises StartError saying what to do."""
+    if folder.exists() and not folder.is_dir():
+        raise StartError(f"{folder} is not a folder; change {key}")
     if not folder.exists() or os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         return
     owner, us = _name(folder.stat().st_uid), _name(os.geteuid())

@@ -150,10 +150,16 @@ def _context(settings: TlsSettings, certificates: Sequence[Certificate], ciphers
             context.use_certificate_chain_file(str(certificate.files.certificate))
             context.use_privatekey_file(str(certificate.files.key))
             context.check_privatekey()
-        if settings.client_authorities is not None:
-            context.load_verify_locations(str(settings.client_authorities))
     except SSL.Error as error:
         raise ConfigurationError(f"tls: OpenSSL does not take what is written there: {error.args[0]}") from None
+    if settings.client_authorities is not None:
+        try:
+            context.load_verify_locations(str(settings.client_authorities))
+        except SSL.Error:
+            raise ConfigurationError(
+                f"tls.client_authorities: {settings.client_authorities} has no certificate that can be read; a PEM "
+                "file has one between lines with BEGIN CERTIFICATE and END CERTIFICATE"
+            ) from None
     context.set_verify(SSL.VERIFY_PEER, _object)
     return context
 

@@ -1,10 +1,12 @@
 import json
+import os
 import re
 import signal
 import smtplib
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +53,13 @@ def wait_for(line: str, process: subprocess.Popen[str], file: Path) -> str:
             continue
         break
     raise AssertionError(f"the server did not get ready: {file.read_text()}")
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def address_of(what: str, said: str) -> tuple[str, int]:
@@ -132,3 +141,19 @@ def test_dev_has_its_own_configuration(fastsmtp: Command, site: Path) -> None:
 
     assert result.exit_code == 2
     assert "--dev has its own configuration" in result.stderr
+
+
+@pytest.mark.parametrize("streams", ["2>&-", ">&- 2>&-", "| true", "2>&1 | true"])
+def test_a_server_outlives_those_who_read_what_it_says(tmp_path: Path, streams: str) -> None:
+    configuration = demo_site(tmp_path / "var")
+    use_free_ports(configuration)
+    text = configuration.read_text().replace('destination = "stdout"', 'destination = "log"')
+    configuration.write_text(text.replace('pid_file = ""', 'pid_file = "pid"'))
+    command = '{ "$0" -m fastsmtp serve -c var/fastsmtp.toml; echo $? >code; }'
+    code, log = tmp_path / "code", tmp_path / "var/log"
+
+    with subprocess.Popen(["sh", "-c", f"{command} {streams}", sys.executable], cwd=tmp_path):
+        wait_until(lambda: log.exists() and '"message":"started"' in log.read_text())
+        os.kill(int((tmp_path / "var/pid").read_text()), signal.SIGTERM)
+        wait_until(lambda: code.exists() and code.read_text() != "")
+    assert code.read_text() == "0\n"

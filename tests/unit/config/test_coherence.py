@@ -79,6 +79,18 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
             {"listener": [{**ONE, "plugins": ["loop"]}]},
             "listener[0].plugins[0]: no [[plugin]] is called 'loop'; there are none",
         ),
+        (
+            {"metrics": {"listen": "127.0.0.1:2525"}, "listener": [ONE]},
+            "metrics.listen: 127.0.0.1:2525 is where 127.0.0.1:2525 listens; write another port",
+        ),
+        (
+            {"metrics": {"listen": "127.0.0.1:2525"}, "listener": [{"address": "[::]:2525", "name": "mx"}]},
+            "metrics.listen: 127.0.0.1:2525 is where mx listens; write another port",
+        ),
+        (
+            {"process": {"group": "mail"}},
+            "process.group: changes nothing without a user; write process.user, too, or leave it out",
+        ),
     ],
 )
 def test_what_cannot_be(data: dict[str, Any], sentence: str) -> None:
@@ -108,3 +120,11 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
     assert found("plugin", listener=named) == []
     assert found("listener", listen={"smtp": []}) == []
     assert found("listen", listener=named) == []
+    assert found("metrics", metrics={"listen": "127.0.0.1:25"}) == []
+    assert found("process", process={"group": "mail"}) == []
+
+
+def test_metrics_have_a_port_of_their_own() -> None:
+    assert found(metrics={"listen": "127.0.0.1:2525"}, listener=[{"address": "127.0.0.2:2525"}]) == []
+    assert found(metrics={"listen": "127.0.0.1:0"}, listener=[{"address": "127.0.0.1:0"}]) == []
+    assert found(metrics={"listen": False}, listener=[ONE]) == []

@@ -95,6 +95,19 @@ def test_plugins_that_are_no_tables(file: Path, plugins: str) -> None:
     assert examination.settings.plugin == ()
 
 
+def test_numbers_of_more_than_64_bits_are_not_toml(file: Path) -> None:
+    file.write_text(
+        f"[limits]\nhops = {2**63}\ncommands = {2**63 - 1}\n[[plugin]]\noptions = {{ a = [1, {-(2**70)}] }}\n"
+    )
+
+    with pytest.raises(ConfigurationError) as caught:
+        examine(file)
+    assert caught.value.problems == tuple(
+        f"{file}: {key}: the number is too large; write 9223372036854775807 or less"
+        for key in ("limits.hops", "plugin[0].options.a[1]")
+    )
+
+
 def test_not_toml_says_line_and_column(file: Path) -> None:
     file.write_text('hostname = "a"\n[limits\n')
 

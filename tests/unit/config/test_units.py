@@ -1,8 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from fastsmtp.config.units import DURATION_UNITS, SIZE_UNITS, parse_duration, parse_size
+from fastsmtp.config.units import DURATION_UNITS, SIZE_UNITS, Size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,10 @@ def test_text_is_a_quantity_or_a_value_error(text: str) -> None:
             continue
         assert value >= 0
         assert text.lstrip("0123456789 ") in units
+
+
+def test_a_size_is_what_can_be_counted() -> None:
+    sizes = TypeAdapter[int](Size)
+    assert sizes.validate_python("8589934591GiB") == 2**63 - 2**30
+    with pytest.raises(ValidationError, match="octets are too much; write less than 8 EiB"):
+        sizes.validate_python("8589934592GiB")

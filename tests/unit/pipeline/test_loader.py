@@ -171,6 +171,7 @@ def test_options_that_do_not_fit() -> None:
     ("source", "problem"),
     [
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(7)", "cannot be imported: SystemExit: 7"),
         ("import no_such_module", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
         ("def", "cannot be imported: SyntaxError: invalid syntax"),
         ("", "defines 0 plugins; it has to define one"),

@@ -1,8 +1,25 @@
 """How many files may be open, and how many of them may be connections."""
 
 import resource
+import subprocess
+import sys
 
 from fastsmtp.server.descriptors import allow_descriptors, descriptors_for_connections
+
+HELD = """
+import os, sys
+from fastsmtp.server.descriptors import hold_standard_streams
+hold_standard_streams()
+sys.stdout.write("nobody reads this"), sys.stderr.write("nor that")
+streams = [(os.readlink(f"/proc/self/fd/{number}"), os.get_inheritable(number)) for number in (0, 1, 2)]
+assert streams == [(os.devnull, True)] * 3, streams
+assert os.open("/", os.O_RDONLY) > 2
+"""
+
+
+def test_streams_that_are_closed_are_held() -> None:
+    closed = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, HELD], check=False)
+    assert closed.returncode == 0
 
 
 def test_as_many_as_there_may_be() -> None:

@@ -10,6 +10,7 @@ from workers import addresses, make_server, settings, start
 
 from fastsmtp.errors import PluginLoadError, StartError
 from fastsmtp.log import LineLog
+from fastsmtp.server import server as server_module
 
 
 @pytest.fixture
@@ -115,3 +116,28 @@ def test_a_plugin_that_does_not_start_stops_those_that_did(tmp_path: Path, log: 
 
     asyncio.run(fail())
     assert (tmp_path / "stopped").exists()
+
+
+def test_a_plugin_that_hangs_keeps_nobody_waiting(
+    tmp_path: Path, log: LineLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import asyncio\nfrom fastsmtp.plugin import NoOptions, Plugin, Services\n"
+        "class Slow(Plugin[NoOptions]):\n"
+        "    async def stop(self) -> None:\n        await asyncio.Event().wait()\n"
+    )
+    (tmp_path / "never.py").write_text(
+        "import asyncio\nfrom fastsmtp.plugin import NoOptions, Plugin, Services\n"
+        "class Never(Plugin[NoOptions]):\n"
+        "    async def start(self, services: Services) -> None:\n        await asyncio.Event().wait()\n"
+    )
+    monkeypatch.setattr(server_module, "_PLUGIN_START_S", 0.01)
+    monkeypatch.setattr(server_module, "_PLUGIN_STOP_S", 0.01)
+
+    async def fail() -> None:
+        given = settings(tmp_path, plugin_path=[str(tmp_path)], plugin=[{"use": "slow"}, {"use": "never"}])
+        with pytest.raises(StartError, match=r"plugin never does not start: not within 0\.01 s"):
+            await start(make_server(given, log), given)
+
+    asyncio.run(fail())
+    assert "plugin does not stop" in caplog.messages

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from fastsmtp.config.process import ProcessSettings
-from fastsmtp.errors import ConfigurationError
+from fastsmtp.errors import ConfigurationError, StartError
 from fastsmtp.server.processes.privileges import check_ours, identity
 
 NOBODY = "nobody"
@@ -178,3 +178,6 @@ except StartError as error:
 
 def test_a_folder_of_our_own(tmp_path: Path) -> None:
     check_ours(tmp_path, "maildir.root")
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match=r"file is not a folder; change maildir\.root"):
+        check_ours(tmp_path / "file", "maildir.root")
