@@ -9,7 +9,7 @@ import click
 
 from fastsmtp.cli.admin import open_admin, yes_no
 from fastsmtp.cli.bulk import import_lines, import_options, output_file
-from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, warn
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, say, warn
 
 __all__ = ["alias"]
 
@@ -33,7 +33,7 @@ def add(address: str, targets: tuple[str, ...], config: Path | None) -> None:
     """
     with open_admin(config) as admin:
         row = admin.add_alias(address, targets)
-        click.echo(f"{row.address} leads to {', '.join(row.targets)}")
+        say(f"{row.address} leads to {', '.join(row.targets)}")
         for sentence in admin.warnings(row):
             warn(sentence)
 
@@ -61,7 +61,7 @@ def remove(address: str, targets: tuple[str, ...], config: Path | None) -> None:
     """Forget each TARGET of ADDRESS; without any, the whole alias."""
     with open_admin(config) as admin:
         left = admin.remove_alias(address, targets)
-    click.echo(f"{address} is removed" if left is None else f"{left.address} leads to {', '.join(left.targets)}")
+    say(f"{address} is removed" if left is None else f"{left.address} leads to {', '.join(left.targets)}")
 
 
 @alias.command()
@@ -113,4 +113,4 @@ def _set_active(config: Path | None, addresses: tuple[str, ...], *, is_active: b
     with open_admin(config) as admin:
         for address in addresses:
             row = admin.set_alias_active(address, is_active)
-            click.echo(f"{row.address} is {'enabled' if is_active else 'disabled'}")
+            say(f"{row.address} is {'enabled' if is_active else 'disabled'}")

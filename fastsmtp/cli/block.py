@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastsmtp.cli.admin import connect_admin, open_admin
-from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, warn
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
     from fastsmtp.config.model import Settings
@@ -40,7 +40,7 @@ def add(name: str, entry: str, reason: str, config: Path | None) -> None:
     settings = load(find_file(config))
     with connect_admin(settings) as admin:
         row = admin.add_block(name, entry, reason)
-    click.echo(f"{row.entry} is on the list {name}")
+    say(f"{row.entry} is on the list {name}")
     if not _has_reader(settings, name):
         warn(f"no plugin reads this list: block_{name} does, with `directory = true` in its options")
 
@@ -68,7 +68,7 @@ def remove(name: str, entry: str, config: Path | None) -> None:
     """Take ENTRY from a list."""
     with open_admin(config) as admin:
         admin.remove_block(name, entry)
-    click.echo(f"{entry} is not on the list {name} any more")
+    say(f"{entry} is not on the list {name} any more")
 
 
 def _has_reader(settings: "Settings", name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 import click
 
 from fastsmtp.cli.exits import Failure
-from fastsmtp.cli.terminal import progress_bar, warn
+from fastsmtp.cli.terminal import progress_bar, say, warn
 
 if TYPE_CHECKING:
     from fastsmtp.directory.admin import Imported
@@ -57,7 +57,7 @@ def import_lines(
         warn(f"{problem}; left out")
     counts = {"added": imported.added, "updated": imported.updated, "left out": len(imported.problems)}
     said = ", ".join(f"{word}: {count}" for word, count in counts.items() if count or word == "added")
-    click.echo(f"{what} {said}")
+    say(f"{what} {said}")
 
 
 def _watched(lines: Iterator[_Line], total: int, progress: "Progress") -> Iterator[_Line]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fastsmtp.cli.terminal import config_option
+from fastsmtp.cli.terminal import config_option, say
 
 __all__ = ["db"]
 
@@ -36,8 +36,8 @@ def migrate(config: Path | None) -> None:
         done = migrate_sqlite(directory.url.path)
     else:
         SqliteAdmin(directory.url.path, create=True).close()
-        click.echo(f"{directory.url} is made")
+        say(f"{directory.url} is made")
         return
     for migration in done:
-        click.echo(f"{migration.name} is done")
-    click.echo(f"{directory.url} is up to date")
+        say(f"{migration.name} is done")
+    say(f"{directory.url} is up to date")

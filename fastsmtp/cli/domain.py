@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from fastsmtp.cli.admin import open_admin, yes_no
-from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, say
 
 __all__ = ["domain"]
 
@@ -26,7 +26,7 @@ def add(names: tuple[str, ...], config: Path | None) -> None:
     with open_admin(config, make=True) as admin:
         for name in names:
             row = admin.add_domain(name)
-            click.echo(f"{row.name} is ours now; it needs a postmaster: fastsmtp user add postmaster@{row.name}")
+            say(f"{row.name} is ours now; it needs a postmaster: fastsmtp user add postmaster@{row.name}")
 
 
 @domain.command("list")
@@ -52,7 +52,7 @@ def remove(names: tuple[str, ...], config: Path | None, force: bool) -> None:
     with open_admin(config) as admin:
         for name in names:
             users = admin.remove_domain(name, force=force)
-            click.echo(f"{name} is removed" + (f", users: {users}" if users else ""))
+            say(f"{name} is removed" + (f", users: {users}" if users else ""))
 
 
 @domain.command()
@@ -84,7 +84,7 @@ def add_alias(alias: str, domain: str, config: Path | None) -> None:
     """Let ALIAS be another name of DOMAIN."""
     with open_admin(config) as admin:
         row = admin.add_domain_alias(alias, domain)
-    click.echo(f"{row.name} is another name of {row.domain} now")
+    say(f"{row.name} is another name of {row.domain} now")
 
 
 @alias.command("list")
@@ -109,11 +109,11 @@ def remove_aliases(names: tuple[str, ...], config: Path | None) -> None:
     with open_admin(config) as admin:
         for name in names:
             admin.remove_domain_alias(name)
-            click.echo(f"{name} is removed")
+            say(f"{name} is removed")
 
 
 def _set_active(config: Path | None, names: tuple[str, ...], *, is_active: bool) -> None:
     with open_admin(config) as admin:
         for name in names:
             admin.set_domain_active(name, is_active)
-            click.echo(f"{name} is {'enabled' if is_active else 'disabled'}")
+            say(f"{name} is {'enabled' if is_active else 'disabled'}")

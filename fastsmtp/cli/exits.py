@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import click
 
+from fastsmtp.cli.terminal import printable
 from fastsmtp.errors import ConfigurationError, DirectoryError, FastsmtpError, StartError
 
 __all__ = ["Exit", "Failure", "StartFailure", "translated_errors"]
@@ -33,7 +34,7 @@ class Failure(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the problems."""
         for problem in self.problems:
-            click.echo(click.style("error: ", fg="red", bold=True) + problem, file=file, err=file is None)
+            click.echo(click.style("error: ", fg="red", bold=True) + printable(problem), file=file, err=file is None)
 
 
 class StartFailure(Failure):

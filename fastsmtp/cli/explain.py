@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -117,7 +117,7 @@ def _tell(reader: "RecordReader", id_: str, settings: "Settings", *, as_json: bo
         return
     for number, story in enumerate(stories):
         if number:
-            click.echo()
+            say("")
         print_story(story)
 
 
@@ -160,7 +160,7 @@ def _list(reader: "RecordReader", query: "Query", limit: int, *, as_json: bool) 
     columns = ("time", "id", "outcome", "client", "sender", "recipients", "reply")
     print_table(columns, map(_row, shown), empty="Nothing of that kind is recorded.")
     if len(found) > limit:
-        click.echo(f"The latest {limit}; --limit shows more.", err=True)
+        say(f"The latest {limit}; --limit shows more.", err=True)
 
 
 def _row(record: "Record") -> tuple[str, ...]:

@@ -130,7 +130,7 @@ def _plugins(
     found = next((one for one in settings.plugin if one.title == name), None) or PluginEntry(use=name)
     if options is not None:
         found = found.model_copy(update={"options": options})
-    return [replace(plugin, mode="active") for plugin in load_plugins([found], settings.plugin_path)]
+    return load_plugins([found.model_copy(update={"mode": "active"})], settings.plugin_path)
 
 
 def _print_json(performance: "Performance") -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from fastsmtp.cli.terminal import console, shown_size
+from fastsmtp.cli.terminal import console, printable, shown_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,9 +32,9 @@ def print_story(story: Mapping[str, Any]) -> None:
     _print_head(out, story)
     for label, value in _facts(story):
         _print_fact(out, label, value)
-    width = max((len(one["address"]) for one in story["recipients"]), default=0) + len("<>  ")
+    width = max((len(printable(one["address"])) for one in story["recipients"]), default=0) + len("<>  ")
     for number, one in enumerate(story["recipients"]):
-        address = f"<{one['address']}>".ljust(width)
+        address = printable(f"<{one['address']}>").ljust(width)
         _print_fact(out, "" if number else "recipients", address, _styled(one["reply"]))
     if story.get("reply"):
         _print_fact(out, "reply", _styled(story["reply"]))
@@ -74,9 +74,9 @@ def _print_head(out: "Console", story: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     outcome = story.get("outcome", "")
-    line = Text(f"{story['kind'].capitalize()} {story['id']}", "bold")
+    line = Text(printable(f"{story['kind'].capitalize()} {story['id']}"), "bold")
     line.append("  ")
-    line.append(outcome, _STYLES.get(outcome, ""))
+    line.append(printable(outcome), _STYLES.get(outcome, ""))
     out.print(line)
 
 
@@ -109,7 +109,7 @@ def _print_fact(out: "Console", label: str, *values: "str | Text") -> None:
     line = Text("  ")
     line.append(label.ljust(_LABEL_WIDTH), "cyan")
     for value in values:
-        line.append(value)
+        line.append(printable(value) if isinstance(value, str) else value)
     out.print(line)
 
 
@@ -118,9 +118,9 @@ def _print_finding(out: "Console", finding: Mapping[str, Any], margin: str) -> N
 
     line = Text(margin)
     line.append(finding["outcome"], _STYLES.get(finding["outcome"], ""))
-    line.append(f"  {finding['evidence']}")
+    line.append(f"  {printable(finding['evidence'])}")
     if finding.get("authentication"):
-        line.append(f"  ({finding['authentication']})", "dim")
+        line.append(f"  ({printable(finding['authentication'])})", "dim")
     out.print(line)
 
 
@@ -130,7 +130,7 @@ def _styled(answer: str) -> "Text":
 
     word = answer.removeprefix("naughty ")
     style = {"2": "green", "4": "yellow", "5": "red"}.get(word[:1], "yellow" if answer.startswith("fault") else "")
-    return Text(answer, style)
+    return Text(printable(answer), style)
 
 
 def print_dialogue(said: list[tuple[str, str]]) -> None:
@@ -138,9 +138,9 @@ def print_dialogue(said: list[tuple[str, str]]) -> None:
     from rich.text import Text
 
     out = console()
-    width = max(len(command) for command, _ in said)
+    width = max(len(printable(command)) for command, _ in said)
     for command, reply in said:
-        line = Text(f"  {command.ljust(width + 2)}")
+        line = Text(f"  {printable(command).ljust(width + 2)}")
         out.print(line.append(_styled(reply)))
 
 
@@ -152,7 +152,7 @@ def print_fields(added: str) -> None:
     for number, field in enumerate(added.splitlines()):
         if not number:
             out.print(Text("\n  would add", "cyan"))
-        out.print(Text(f"  {field}"))
+        out.print(Text(f"  {printable(field.expandtabs())}"))
 
 
 def print_verdict(code: int, reply: str) -> None:

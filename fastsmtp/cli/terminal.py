@@ -17,7 +17,9 @@ __all__ = [
     "json_option",
     "print_json",
     "print_table",
+    "printable",
     "progress_bar",
+    "say",
     "shown_size",
     "warn",
 ]
@@ -43,6 +45,23 @@ def json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
 
 
+def printable(text: str) -> str:
+    """The text with an escape (`\\x9b`) for each character that is none to look at, line breaks among them.
+
+    What strangers wrote shall neither steer a terminal (C0, C1), nor hide or turn round what stands beside it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in text
+    )
+
+
+def say(sentence: str, *, err: bool = False) -> None:
+    """A line on standard output, or on standard error, whoever wrote parts of it."""
+    click.echo(printable(sentence), err=err)
+
+
 def console(*, stderr: bool = False) -> "Console":
     """A rich console that takes text as it is; plain where there is no terminal."""
     from rich.console import Console
@@ -55,9 +74,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
 
     Where there is no terminal, a row is one line that is never folded, and there is no heading: `grep` reads it.
     """
-    lines = list(rows)
+    lines = [[printable(cell) for cell in row] for row in rows]
     if not lines:
-        click.echo(empty)
+        say(empty)
     elif sys.stdout.isatty():
         _print_rich_table(columns, lines)
     else:
@@ -79,15 +98,27 @@ def _print_rich_table(columns: Sequence[str], lines: Iterable[Sequence[str]]) ->
 
 
 def print_json(value: object) -> None:
-    """JSON on standard output, indented."""
+    """JSON on standard output, indented; escaped is what JSON lets stand and no terminal should see."""
     import orjson
 
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    lines = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode().split("\n")
+    click.echo("\n".join(line if line.isprintable() else _escaped(line) for line in lines))
+
+
+def _escaped(line: str) -> str:
+    """Such characters stand in strings only."""
+    return "".join(char if char.isprintable() else _json_escape(char) for char in line)
+
+
+def _json_escape(char: str) -> str:
+    """Two of them beyond 16 bits (RFC 8259 section 7)."""
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def warn(sentence: str) -> None:
     """A line on standard error about what was done all the same."""
-    click.echo(click.style("warning: ", fg="yellow", bold=True) + sentence, err=True)
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + printable(sentence), err=True)
 
 
 def shown_size(octets: int | None) -> str:

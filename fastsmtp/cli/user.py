@@ -10,7 +10,7 @@ import click
 from fastsmtp.cli.admin import QUOTA, limit, open_admin, yes_no
 from fastsmtp.cli.bulk import import_lines, import_options, output_file
 from fastsmtp.cli.password import SCHEME_NAMES, prompt_password, read_password
-from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, shown_size
+from fastsmtp.cli.terminal import config_option, json_option, print_json, print_table, say, shown_size
 
 if TYPE_CHECKING:
     from fastsmtp.directory.csv_lines import Quota
@@ -41,7 +41,7 @@ def add(addresses: tuple[str, ...], config: Path | None, quota: "Quota", passwor
     with open_admin(config) as admin:
         for address in addresses:
             row = admin.add_user(address, quota_bytes=limit(quota), password_hash=password_hash)
-            click.echo(f"{row.address} has a mailbox now")
+            say(f"{row.address} has a mailbox now")
 
 
 @user.command("list")
@@ -77,7 +77,7 @@ def remove(addresses: tuple[str, ...], config: Path | None) -> None:
     with open_admin(config) as admin:
         for address in addresses:
             admin.remove_user(address)
-            click.echo(f"{address} is removed")
+            say(f"{address} is removed")
 
 
 @user.command()
@@ -123,7 +123,7 @@ def passwd(address: str, config: Path | None, stdin: bool, remove: bool, scheme:
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
         row = admin.set_password(address, password_hash)
-    click.echo(f"{row.address} has a new password" if row.has_password else f"{row.address} has no password now")
+    say(f"{row.address} has a new password" if row.has_password else f"{row.address} has no password now")
 
 
 @user.command(short_help="Limit the mail of ADDRESS.")
@@ -134,7 +134,7 @@ def quota(address: str, size: "Quota", config: Path | None) -> None:
     """Let ADDRESS have so much mail at most: a SIZE such as 500MB or 1GiB; none is no limit."""
     with open_admin(config) as admin:
         row = admin.set_quota(address, limit(size))
-    click.echo(f"{row.address} has this quota now: {shown_size(row.quota_bytes)}")
+    say(f"{row.address} has this quota now: {shown_size(row.quota_bytes)}")
 
 
 @user.command("import", short_help="Add users from CSV, 100,000 in seconds.")
@@ -171,4 +171,4 @@ def _set_receiving(config: Path | None, addresses: tuple[str, ...], *, can_recei
     with open_admin(config) as admin:
         for address in addresses:
             row = admin.set_user(address, can_receive=can_receive)
-            click.echo(f"{row.address} is {'enabled' if can_receive else 'disabled'}")
+            say(f"{row.address} is {'enabled' if can_receive else 'disabled'}")

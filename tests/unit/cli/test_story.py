@@ -1,9 +1,14 @@
 """What a story looks like where there is no terminal."""
 
+import io
+import sys
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from records import record
 
-from fastsmtp.cli.story import print_story
+from fastsmtp.cli.story import print_dialogue, print_fields, print_story, print_verdict
 from fastsmtp.records.story import tell
 
 
@@ -56,3 +61,29 @@ def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
         "  findings",
         "  else: pass  unasked",
     ]
+
+
+@given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_whatever_strangers_wrote_is_safe_to_look_at(text: str) -> None:
+    story = tell(
+        record(
+            helo=text,
+            remote_name=text,
+            user=text,
+            sender=text,
+            recipients=[text],
+            reply=f"550 {text}",
+            refused=[{"recipient": text, "reply": text}],
+            refused_commands=[[text, text]],
+            answers=[[["judge", "mail", False], text, 1, 1]],
+            results=[{"plugin": "judge", "outcome": "fail", "evidence": text, "authentication": text}],
+        )
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        out = io.StringIO()
+        patch.setattr(sys, "stdout", out)
+        print_story(story)
+        print_dialogue([(text, text)])
+        print_fields(f"X: {text}".replace("\n", " "))
+        print_verdict(550, text)
+    assert all(line.isprintable() for line in out.getvalue().split("\n"))

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import pty
@@ -5,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fastsmtp.cli.terminal import print_json, print_table, progress_bar, shown_size, warn
+from fastsmtp.cli.terminal import print_json, print_table, printable, progress_bar, say, shown_size, warn
 
 SCRIPT = """
 from fastsmtp.cli.terminal import print_table
@@ -50,6 +53,47 @@ def test_a_table_for_people() -> None:
     assert "─" in shown
     assert "\x1b[32mok" in shown
     assert "[bold]two" in shown  # what stands in a cell is never markup
+
+
+HOSTILE = [
+    ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+    ("a\nb\r\tc", r"a\nb\r\tc"),
+    ("\x9b31mred", r"\x9b31mred"),
+    ("\u202egnp.exe", r"\u202egnp.exe"),
+    ("\u2066x\u2069\u200e\u200f\u200b\u2028\ufeff", r"\u2066x\u2069\u200e\u200f\u200b\u2028\ufeff"),
+    ("\U000e0041", r"\U000e0041"),
+    ("\ud800", r"\ud800"),
+    ("jürgen@bücher.example 用户 😀 \\x", "jürgen@bücher.example 用户 😀 \\x"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), HOSTILE)
+def test_what_cannot_be_printed_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.text())
+def test_nothing_that_is_shown_steers_a_terminal(text: str) -> None:
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)
+
+
+@given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_whatever_prints_is_safe_to_look_at(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        out, err = io.StringIO(), io.StringIO()
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        print_table(["name"], [(f"<{text}>",)], empty="")
+        print_table(["name"], [], empty=text)
+        print_json({text: [text]})
+        say(text)
+        say(text, err=True)
+        warn(text)
+    table, nothing, *document, said = out.getvalue().split("\n")[:-1]
+    assert all(line.isprintable() for line in (table, nothing, *document, said, *err.getvalue().split("\n")))
+    assert json.loads("\n".join(document)) == {text: [text]}
+    assert len(err.getvalue().split("\n")) == 3
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
