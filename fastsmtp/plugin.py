@@ -111,27 +111,32 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Naughty:
-    """A refusal kept for RCPT, where postmaster is still let through and the log learns sender and recipient."""
+    """A refusal kept for RCPT, where postmaster is still let through and the log learns sender and recipient.
+
+    `is_observed`: it is about what we have seen of the client, not about what it has said of itself, so that STARTTLS
+    does not forget it (RFC 3207 section 4.2). What is found at `on_connect` is always of that kind.
+    """
 
     reply: Reply
+    is_observed: bool = False
 
 
-def naughty(reason: str, *, enhanced: str = "5.7.1", code: int = 550) -> Naughty:
+def naughty(reason: str, *, enhanced: str = "5.7.1", code: int = 550, is_observed: bool = False) -> Naughty:
     """Mark the connection: its recipients will be refused with this reason, all but postmaster, unless it is exempt."""
-    return Naughty(Reply(code, enhanced, reason))
+    return Naughty(Reply(code, enhanced, reason), is_observed)
 
 
 Action: TypeAlias = Literal["record", "naughty", "defer", "reject"]
 """What an operator may want done about a finding, from the mildest on."""
 
 
-def act(action: Action, reason: str) -> Reply | Naughty | None:
-    """The answer that an action is: for policy (5.7.1, 4.7.1), with this text."""
+def act(action: Action, reason: str, *, is_observed: bool = False) -> Reply | Naughty | None:
+    """The answer that an action is: for policy (5.7.1, 4.7.1), with this text; `is_observed` as in `Naughty`."""
     match action:
         case "record":
             return None
         case "naughty":
-            return naughty(reason)
+            return naughty(reason, is_observed=is_observed)
         case "defer":
             return defer("4.7.1", reason)
         case "reject":
@@ -210,8 +215,11 @@ class Plugin(Generic[OptionsT]):
     `spares_exempt`: it is not asked about connections that are exempt, since somebody vouches for them or has logged
     in. What looks for junk of strangers says so; what it is told it still is. `asks_dns`: without the DNS it knows
     nothing, so that `fastsmtp check` tries it, as it does the lists of the directory that are named in `reads_lists`.
+    `is_shadow`: its answers have no effect, and whatever else it does to others (let them wait, write files) is up to
+    it not to do.
     """
 
+    is_shadow: bool = False
     spares_exempt: ClassVar[bool] = False
     asks_dns: ClassVar[bool] = False
     reads_lists: tuple[str, ...] = ()

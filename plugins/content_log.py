@@ -71,6 +71,9 @@ class ContentLog(Plugin[Options]):
         if size > self.options.max_message:
             self.record(txn, "skip", "too large to copy")
             return
+        if self.is_shadow:
+            self.record(txn, "skip", "would be copied")
+            return
         async with self._turn:
             try:
                 content = chain([message.added], message.content())

@@ -69,7 +69,8 @@ class EarlyTalker(Plugin[Options]):
     * `exempt`: networks that need not wait, and may speak when they like.
     * `reason`: what the client hears.
 
-    Who waits costs a timer and no thread. Clients who speak TLS from the start (465) are looked at in there.
+    Who waits costs a timer and no thread. Clients who speak TLS from the start (465) are looked at in there. In shadow
+    nobody waits, so that only who speaks at once is found.
     """
 
     spares_exempt = True
@@ -92,6 +93,8 @@ class EarlyTalker(Plugin[Options]):
             return None
         if not connection.early_talker and (connection.is_known or not self.options.delay):
             return None
+        if self.is_shadow:
+            return self._judge(connection)
         if self._waiting >= self.options.waiting:
             self.record(connection, "skip", f"{self._waiting} wait already")
             return self._judge(connection)
@@ -126,4 +129,4 @@ class EarlyTalker(Plugin[Options]):
             return None
         connection.notes.put(_Seen())
         self.record(connection, "fail", "did not wait for the reply to HELO, EHLO or DATA")
-        return act(self.options.pipelining, self.options.reason)
+        return act(self.options.pipelining, self.options.reason, is_observed=True)

@@ -147,7 +147,7 @@ class HarvestGuard(Plugin[Options]):
         if pace == "shut":
             self.record(txn, "fail", f"more than {self.options.rate} unknown recipients")
             return defer("4.7.1", self.options.reason, code=421).hang_up()
-        if pace == "free" or self._waiting >= self.options.delayed:
+        if pace == "free" or self.is_shadow or self._waiting >= self.options.delayed:
             return None
         return self._delay()
 

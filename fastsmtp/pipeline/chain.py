@@ -97,10 +97,11 @@ class Chain:
                 return None, (opinion, *subject[1:])
             case Naughty() if guard.stage in _BEFORE_RCPT:
                 _attribute(about, name, guard.stage, opinion)
-                if connection.naughty is None:
-                    connection.naughty, connection.naughty_by = opinion.reply, name
+                _mark(connection, name, opinion, is_observed=opinion.is_observed or guard.stage is Stage.CONNECT)
                 return None, subject
             case Naughty():
+                if opinion.is_observed:
+                    _mark(connection, name, opinion, is_observed=True)
                 # The recipients are there: the mail of who is exempt goes on, and postmaster's; other's ends here.
                 if connection.is_exempt or (
                     transaction is not None and _only_postmaster(guard.stage, transaction, subject)
@@ -147,6 +148,12 @@ def _attribute(
     """See that the record says who refused, where the plugin has not just written its own evidence."""
     if not about.results or about.results[-1].plugin != name:
         about.results.append(Result(name, "fail", f"{stage.label}: {describe(opinion)}"))
+
+
+def _mark(connection: Connection, name: str, mark: Naughty, *, is_observed: bool) -> None:
+    """The first mark counts, unless STARTTLS would forget it and not this one."""
+    if connection.naughty is None or (is_observed and not connection.naughty_observed):
+        connection.naughty, connection.naughty_by, connection.naughty_observed = mark.reply, name, is_observed
 
 
 async def _finish(pending: Awaitable[AnyOpinion]) -> None:

@@ -71,6 +71,7 @@ def load_plugins(
         except PluginLoadError as error:
             problems += [problem if problem.startswith(where) else f"{where}: {problem}" for problem in error.problems]
             continue
+        plugin.is_shadow = entry.mode == "shadow"
         loaded.append(
             LoadedPlugin(name, entry.use, plugin, entry.mode, entry.on_fault, entry.timeout, hooks_of(plugin_class))
         )

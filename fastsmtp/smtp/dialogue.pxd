@@ -17,7 +17,6 @@ cdef class Dialogue:
     cdef public bytes verb
     cdef public frozenset asks
     cdef public object extensions
-    cdef public tuple naughty_at_door
     cdef readonly object ids
     cdef ReplyCounter _counter
     cdef Parser _parser

@@ -25,8 +25,7 @@ _CONNECTED, _GREETED, _CLOSED = State.CONNECTED, State.GREETED, State.CLOSED
 
 class Dialogue:
     """One client's. `verb` is the command that is being answered; `asks` are the stages that somebody wants to hear of.
-    `extensions` are what this client is offered, in the state of its encryption; `naughty_at_door` is the mark (and
-    whose it is) that it had before it said anything.
+    `extensions` are what this client is offered, in the state of its encryption.
 
     `candidate` is the recipient who is being asked about.
     `exchange` is the authentication that is under way, `wrong_passwords` are those of all of them.
@@ -46,7 +45,6 @@ class Dialogue:
         self.verb = b"connect"
         self.asks: frozenset[Stage] = options.asks
         self.extensions = options.extensions
-        self.naughty_at_door: tuple[Reply | None, str] = (None, "")
         self.candidate = NULL_SENDER
         self.ids = transaction_ids
         self._counter = counter

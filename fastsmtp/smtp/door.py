@@ -25,7 +25,6 @@ def _answered(dialogue: Dialogue, answer: Answer, let_in: Callable[[Dialogue], N
         code, enhanced = (554, answer.enhanced) if answer.is_permanent else (421, answer.enhanced)
         dialogue.reply(Reply(code, enhanced, answer.text, closes=True))
     else:
-        dialogue.naughty_at_door = (dialogue.connection.naughty, dialogue.connection.naughty_by)
         let_in(dialogue)
 
 

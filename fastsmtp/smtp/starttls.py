@@ -34,12 +34,13 @@ def _secured_instead(_: Dialogue, answer: Answer) -> None:
 def forget(dialogue: Dialogue) -> None:
     """Back to the beginning, in TLS: nothing that the client said before counts (RFC 3207 section 4.2).
 
-    What is known of it otherwise stays: where it comes from, how many bad commands and passwords it sent.
+    What we have seen of it stays: where it comes from, how it behaved, how many bad commands and passwords it sent.
     """
     connection = dialogue.connection
     connection.hello = None
     connection.user = ""
-    connection.naughty, connection.naughty_by = dialogue.naughty_at_door
+    if not connection.naughty_observed:
+        connection.naughty, connection.naughty_by = None, ""
     dialogue.state = _CONNECTED
     dialogue.extensions = dialogue.options.tls_extensions
     dialogue.transitions = table_of(dialogue.options.protocol)

@@ -21,6 +21,7 @@ cdef class Connection:
     cdef public str user
     cdef public Reply naughty
     cdef public str naughty_by
+    cdef public bint naughty_observed
     cdef public bint early_talker
     cdef public bint pipelined_too_much
     cdef public bint is_known

@@ -52,7 +52,8 @@ class Hello:
 
 @dataclass(eq=False)
 class Connection:
-    """One connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT.
+    """One connection. `hello` is None until the client has greeted; `naughty` is a refusal kept for RCPT,
+    `naughty_by` whose; `naughty_observed` says that it is about what we have seen, and not about what the client said.
 
     `remote_address` is empty for a client on a Unix socket, whose path `local_address` then is. `listener` is the name
     of the listener through which it came, `proxy_address` the proxy that said who it is (by the PROXY protocol or by
@@ -76,6 +77,7 @@ class Connection:
     user: str = ""
     naughty: Reply | None = None
     naughty_by: str = ""
+    naughty_observed: bool = False
     early_talker: bool = False
     pipelined_too_much: bool = False
     is_known: bool = False

@@ -37,7 +37,6 @@ def xclient(dialogue: Dialogue, argument: bytes) -> None:
         return
     previous = dialogue.connection
     dialogue.connection = _claimed(previous, claim)
-    dialogue.naughty_at_door = (None, "")
     dialogue.count_anew()
     dialogue.state = _CONNECTED
     dialogue.ask(ClientChanged(previous), partial(_changed, claim))
@@ -51,6 +50,7 @@ def _claimed(previous: Connection, claim: Claim) -> Connection:
         user=claim.login or "",
         naughty=None,
         naughty_by="",
+        naughty_observed=False,
         early_talker=False,
         pipelined_too_much=False,
         is_known=False,

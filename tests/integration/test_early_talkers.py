@@ -5,6 +5,7 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from integration.clients.tls import PlainClient, tls_server
 from integration.server import DEADLINE_S, ServerProcess, running_server
 
 SETTINGS: dict[str, object] = {"limits.exempt": []}
@@ -51,3 +52,32 @@ def test_who_is_known_does_not_wait_nor_does_a_neighbour(tmp_path: Path) -> None
         assert b"\r\n354 " in dialogue(server, "127.9.1.1")[0]  # exempt
         for address in ("127.9.1.1", "127.9.1.77"):
             assert b"\r\n354 " in dialogue(server, address)[0]
+
+
+PIPELINING = """
+[[plugin]]
+use = "helo"
+[[plugin]]
+use = "early_talker"
+options = { delay = 0, pipelining = "naughty", reason = "You have to wait for your turn" }
+"""
+
+
+def test_bad_manners_are_remembered_in_tls_and_a_bad_name_is_not(tmp_path: Path) -> None:
+    """RFC 3207 section 4.2: what the client said is forgotten; what we have seen of it is not."""
+    name = b"EHLO 192.0.2.1\r\n"
+    rcpt = b"RCPT TO:<alice@example.test>\r\n"
+    with tls_server(tmp_path, plugins=PIPELINING) as server:
+        for hello, answer in ((name, "250 "), (name + b"NOOP\r\n", "550 5.7.1 You have to wait for your turn")):
+            with PlainClient(server) as client:
+                assert client.say(hello).startswith("250-")
+                if hello is not name:
+                    assert client.reply() == "250 2.0.0 OK"
+                assert client.say(b"MAIL FROM:<ann@example.org>\r\n").startswith("250 ")
+                assert client.say(rcpt).startswith("550 5.7.1 ")
+                assert client.say(b"RSET\r\n").startswith("250 ")
+                assert client.say(b"STARTTLS\r\n").startswith("220 ")
+                with client.start_tls():
+                    assert client.say(b"EHLO client.example\r\n").startswith("250-")
+                    assert client.say(b"MAIL FROM:<ann@example.org>\r\n").startswith("250 ")
+                    assert client.say(rcpt).startswith(answer)

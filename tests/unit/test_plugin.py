@@ -45,6 +45,8 @@ def test_findings_go_where_they_belong() -> None:
 
 def test_naughty_is_a_refusal_that_waits() -> None:
     assert str(naughty("bad neighbourhood").reply) == "550 5.7.1 bad neighbourhood"
+    assert not naughty("bad neighbourhood").is_observed
+    assert naughty("bad manners", is_observed=True).is_observed
     assert str(naughty("slow down", enhanced="4.7.0", code=450).reply) == "450 4.7.0 slow down"
     with pytest.raises(ValueError, match="does not go with"):
         naughty("x", enhanced="4.7.0")

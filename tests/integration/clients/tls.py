@@ -18,12 +18,15 @@ MESSAGE: Final = b"Subject: hello\r\n\r\ntext\r\n.\r\n"
 
 @contextmanager
 def tls_server(
-    folder: Path, settings: Mapping[str, object] | None = None, passwords: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    settings: Mapping[str, object] | None = None,
+    passwords: Mapping[str, str] = MappingProxyType({}),
+    plugins: str = "",
 ) -> Iterator[ServerProcess]:
     """A server that offers STARTTLS with a certificate for NAME; `passwords` are those of users."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {"tls.certificates": [as_toml(write(folder, certificate()))]}
-    with running_server(folder / "site", {**files, **(settings or {})}, passwords=passwords) as server:
+    with running_server(folder / "site", {**files, **(settings or {})}, passwords=passwords, plugins=plugins) as server:
         yield server
 
 

@@ -208,6 +208,32 @@ def test_who_is_naughty_early_can_still_write_to_postmaster(stage: Stage) -> Non
         assert site.transactions[0].refusals == [(USER, naughty("bad neighbourhood").reply)]
 
 
+@pytest.mark.parametrize(
+    ("marks", "left"),
+    [
+        ([says(Stage.CONNECT, naughty("address"), "a")], "address"),
+        ([says(Stage.HELLO, naughty("name"), "a")], ""),
+        ([says(Stage.HELLO, naughty("manners", is_observed=True), "a")], "manners"),
+        # The first mark counts, but for one that TLS would make forget.
+        ([says(Stage.HELLO, naughty("name"), "a"), says(Stage.HELLO, naughty("m", is_observed=True), "b")], "m"),
+        (
+            [says(Stage.CONNECT, naughty("address"), "a"), says(Stage.HELLO, naughty("m", is_observed=True), "b")],
+            "address",
+        ),
+        ([says(Stage.DATA, naughty("manners", is_observed=True), "a")], "manners"),
+        ([says(Stage.DATA, naughty("no mark"), "a")], ""),
+    ],
+)
+def test_what_was_seen_of_a_client_outlives_starttls(marks: list[dict[str, Any]], left: str) -> None:
+    with Site(marks, USERS, starttls=True) as site:
+        client = site.connect()
+        client.hello()
+        client.send("", "user@example.test", MESSAGE)
+        client.starttls()
+        reply = client.connection.naughty
+        assert (reply.text if reply else "") == left
+
+
 @pytest.mark.parametrize("stage", [Stage.RCPT, Stage.DATA, Stage.HEADERS, Stage.MESSAGE, Stage.QUEUE])
 def test_who_is_naughty_late_is_refused_at_once_but_for_postmaster(stage: Stage) -> None:
     bad = says(stage, naughty("bad"))

@@ -46,6 +46,13 @@ def test_a_copy_by_day_and_transaction_for_nobody_elses_eyes(tmp_path: Path) -> 
         assert site.transactions[0].results == [Result("content_log", "pass", f"copied to {copy}")]
 
 
+def test_in_shadow_nothing_is_copied(tmp_path: Path) -> None:
+    with Site([{"use": "content_log", "mode": "shadow", "options": {"folder": str(tmp_path / "copies")}}]) as site:
+        assert site.connect().send("ann@example.org", "user@example.test", MESSAGE).code == 250
+        assert site.transactions[0].results == [Result("content_log", "skip", "would be copied")]
+    assert not (tmp_path / "copies").exists()
+
+
 def test_a_new_day_has_a_new_folder(tmp_path: Path) -> None:
     with content_log(tmp_path) as site:
         client = site.connect()

@@ -121,6 +121,31 @@ def test_who_does_not_wait_for_the_reply_to_data() -> None:
         assert str(client.say(b"DATA\r\nSubject: x\r\n")[0]) == "550 5.7.1 You have to wait until you are greeted"
 
 
+def test_its_mark_for_that_outlives_starttls() -> None:
+    with Site([("early_talker", {"delay": 0, "pipelining": "naughty"})], starttls=True) as site:
+        client = site.connect()
+        client.say(b"EHLO client.example\r\nNOOP\r\n")
+        client.starttls()
+        client.hello()
+        client.mail()
+        assert client.rcpt("user@example.test").code == 550
+
+
+def test_in_shadow_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sleep(seconds: float) -> None:
+        raise AssertionError("nobody should wait")
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with Site([{"use": "early_talker", "mode": "shadow", "options": {"delay": 30, "tarpit": 30}}]) as site:
+        assert site.connect().greeting.code == 220
+        client = site.connect(talks_early=True)
+        assert client.greeting.code == 220
+        assert results(client) == [
+            "fail spoke before the greeting",
+            "skip shadow connect: 550 5.7.1 You have to wait until you are greeted",
+        ]
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

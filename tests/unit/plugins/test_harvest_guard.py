@@ -135,8 +135,12 @@ def test_guesses_are_slowed_down_as_long_as_not_too_many_wait(monkeypatch: pytes
         assert waited == []
 
 
-def test_what_it_says_in_shadow_does_nothing() -> None:
-    entry = {"use": "harvest_guard", "mode": "shadow", "options": {"rate": "1/hour", "slow_after": 1, "delay": 0.001}}
+def test_what_it_says_in_shadow_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sleep(delay: float) -> None:
+        raise AssertionError("nobody should wait")
+
+    monkeypatch.setattr("fastsmtp_plugins.harvest_guard.asyncio.sleep", sleep)
+    entry = {"use": "harvest_guard", "mode": "shadow", "options": {"rate": "9/hour", "slow_after": 1, "delay": 2}}
     with Site([entry], users=USERS) as mx:
         client = begin(mx.connect())
         assert guess(client, 5) == [550] * 5

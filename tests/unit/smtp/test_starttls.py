@@ -3,7 +3,6 @@
 import pytest
 from driver import NO, Driver
 
-from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.tls import TlsFacts
 from fastsmtp.smtp.transitions import State
@@ -61,20 +60,19 @@ def test_bad_commands_stay_counted() -> None:
     assert driver.say("XYZZY") == "421 4.7.0 Too many errors"
 
 
-AT_DOOR = Reply(550, "5.7.1", "bad address")
-FOR_NAME = Reply(550, "5.7.1", "bad name")
+BAD = Reply(550, "5.7.1", "bad")
 
 
-@pytest.mark.parametrize(("at_door", "by"), [(None, ""), (AT_DOOR, "somebody")])
-def test_a_mark_from_the_door_stays_and_one_for_a_name_goes(at_door: Reply | None, by: str) -> None:
-    driver = Driver({Stage.CONNECT: None}, starttls=True)
+@pytest.mark.parametrize(("is_observed", "left"), [(True, (BAD, "somebody")), (False, (None, ""))])
+def test_a_mark_for_what_we_have_seen_stays_and_one_for_a_name_goes(
+    is_observed: bool, left: tuple[Reply | None, str]
+) -> None:
+    driver = Driver(starttls=True).greet()
     connection = driver.connection
-    connection.naughty, connection.naughty_by = at_door, by
-    driver.greet()
-    connection.naughty, connection.naughty_by = FOR_NAME, "somebody else"
+    connection.naughty, connection.naughty_by, connection.naughty_observed = BAD, "somebody", is_observed
     driver.say("STARTTLS")
     driver.secure(FACTS)
-    assert (connection.naughty, connection.naughty_by) == (at_door, by)
+    assert (connection.naughty, connection.naughty_by) == left
 
 
 def test_nobody_else_answers_it() -> None:

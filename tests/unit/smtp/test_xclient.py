@@ -82,9 +82,11 @@ def test_nothing_of_the_one_before_is_left() -> None:
     before = driver.session.connection
     before.results.append(Result("gate", "fail", "no"))
     before.naughty, before.naughty_by, before.early_talker = reject("5.7.1", "no"), "gate", True
+    before.naughty_observed = True
     before.notes.put(driver)
     driver.say("XCLIENT ADDR=198.51.100.7")
     after = driver.session.connection
+    assert not after.naughty_observed
     assert (after.results, after.naughty, after.naughty_by, after.early_talker) == ([], None, "", False)
     assert after.notes.get(Driver) is None
     assert (before.naughty_by, len(before.results), before.notes.get(Driver)) == ("gate", 1, driver)
