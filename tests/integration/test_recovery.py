@@ -15,14 +15,15 @@ from typing import Final
 
 import pytest
 from integration.clients.raw import RawClient
+from integration.faults.victim import build_shim
 from integration.letters import SIZES, Client, Letter, check_mailboxes, letters_in, name_of
 from integration.server import (
     DEADLINE_S,
     ServerProcess,
+    kill,
     make_site,
     serve,
     serve_command,
-    start_and_kill,
     wait_until,
 )
 from mounts import mounted
@@ -163,17 +164,39 @@ def test_damaged_files_are_restored_and_a_second_recovery_changes_nothing(tmp_pa
     assert tree(tmp_path) == recovered
 
 
-def test_recovery_that_is_killed_is_done_by_the_next(tmp_path: Path) -> None:
+def recover_and_die(configuration: Path, shim: Path, death: str) -> None:
+    """Start a server that is killed in the middle of its recovery, at this system call of the supervisor's."""
+    environment = {**os.environ, "LD_PRELOAD": str(shim), "FAULT_KILL": death}
+    process = subprocess.Popen(
+        serve_command(configuration), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert process.wait(DEADLINE_S) == -SIGKILL
+    finally:
+        kill(process)
+
+
+@pytest.mark.parametrize(
+    ("death", "restored"),
+    [
+        ("renameat:1", 0),
+        ("renameat:1:after", 1),
+        ("renameat:20", 19),
+        ("renameat:150:after", 150),
+        ("syncfs:1", 150),
+        ("syncfs:1:after", 150),
+    ],
+)
+def test_recovery_that_is_killed_is_done_by_the_next(tmp_path: Path, death: str, restored: int) -> None:
     sent = letters(150, ALICE)
     configuration = crash(tmp_path, sent)
+    before = checkpoints(tmp_path)
     files = list(new_files(tmp_path, ALICE).values())
     for path in files:
         empty(path)
-
-    def restored() -> int:
-        return sum(path.stat().st_size > 0 for path in files)
-
-    start_and_kill(configuration, lambda: wait_until(lambda: restored() >= 20, "it recovers"))
+    recover_and_die(configuration, build_shim(tmp_path), death)
+    assert sum(path.stat().st_size > 0 for path in files) == restored
+    assert checkpoints(tmp_path) == before
     with serve(configuration) as server:
         check_recovered(server, sent)
 

@@ -3,14 +3,17 @@
  * fault(call, error, nth, times, after): from its nth call on, so many times, the call fails with that errno; with
  * `after` it does its work first. Every call has one rule. fault_short(n): a write takes at most n bytes.
  * fault_trace(): the calls since fault_reset(), in order, with a space behind each. While there is a file of the name in
- * the environment variable FAULT_STALL, fdatasync does not come back.
+ * the environment variable FAULT_STALL, fdatasync does not come back. With FAULT_KILL="CALL:NTH" or "CALL:NTH:after" a
+ * process dies (SIGKILL) at its so manyeth call of that name, before it or after it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,12 +23,12 @@
 
 enum call {
     OPENAT, OPENAT2, WRITEV, WRITE, PWRITEV, PWRITE, COPY_FILE_RANGE, FSYNC, FDATASYNC, SYNCFS,
-    CLOSE, MKDIRAT, RENAMEAT2, LINKAT, UNLINKAT, CALLS
+    CLOSE, MKDIRAT, RENAMEAT, RENAMEAT2, LINKAT, UNLINKAT, CALLS
 };
 
 static const char *const names[CALLS] = {
     "openat", "openat2", "writev", "write", "pwritev", "pwrite", "copy_file_range", "fsync", "fdatasync", "syncfs",
-    "close", "mkdirat", "renameat2", "linkat", "unlinkat"};
+    "close", "mkdirat", "renameat", "renameat2", "linkat", "unlinkat"};
 
 static struct rule {
     int error, nth, times, after, seen, fired;
@@ -60,6 +63,35 @@ int fault_fired(void)
     return fired;
 }
 
+static struct {
+    int call, nth, after, seen;
+} death = {.call = -1};
+
+__attribute__((constructor)) static void read_death(void)
+{
+    char name[32], after[8] = "";
+    const char *told = getenv("FAULT_KILL");
+    if (!told || sscanf(told, "%31[^:]:%d:%7s", name, &death.nth, after) < 2)
+        return;
+    for (int call = 0; call < CALLS; call++)
+        if (strcmp(names[call], name) == 0)
+            death.call = call;
+    death.after = strcmp(after, "after") == 0;
+}
+
+/* Whether this is the call at which the process dies: any thread may make it. */
+static int is_last(enum call call)
+{
+    return (int)call == death.call && __atomic_add_fetch(&death.seen, 1, __ATOMIC_SEQ_CST) == death.nth;
+}
+
+static void die(void)
+{
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
 static int due(enum call call)
 {
     struct rule *rule = &rules[call];
@@ -76,6 +108,11 @@ static int due(enum call call)
 
 #define CALL(call, invocation)             \
     do {                                   \
+        if (is_last(call)) {               \
+            if (death.after)               \
+                (void)!(invocation);       \
+            die();                         \
+        }                                  \
         if (!due(call))                    \
             return invocation;             \
         if (rules[call].after)             \
@@ -165,6 +202,11 @@ int fsync(int fd) { CALL(FSYNC, REAL(fsync)(fd)); }
 int close(int fd) { CALL(CLOSE, REAL(close)(fd)); }
 
 int mkdirat(int parent, const char *path, mode_t mode) { CALL(MKDIRAT, REAL(mkdirat)(parent, path, mode)); }
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+    CALL(RENAMEAT, REAL(renameat)(from, old, to, new));
+}
 
 int renameat2(int from, const char *old, int to, const char *new, unsigned int flags)
 {
