@@ -1,9 +1,10 @@
 """Real worker processes for tests, and what a supervisor does for them."""
 
 import asyncio
+import os
 import smtplib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from workers import addresses
@@ -12,14 +13,26 @@ from fastsmtp.config.model import Settings
 from fastsmtp.delivery.keeper import JournalKeeper
 from fastsmtp.server.clients import ClientMemory
 from fastsmtp.server.processes.crew import Crew, Generation, Inheritance
-from fastsmtp.server.processes.doors import make_doors
+from fastsmtp.server.processes.doors import Doors, make_doors
 from fastsmtp.server.processes.seats import Seats
 from fastsmtp.server.processes.tally import Tally
 from fastsmtp.state.host import BucketMemory
 
-__all__ = ["DEADLINE_S", "Stage", "descriptors", "name_of", "play", "plugin", "send", "wait_until"]
+__all__ = [
+    "DEADLINE_S",
+    "Stage",
+    "descriptors",
+    "doors_of",
+    "is_stopped",
+    "name_of",
+    "play",
+    "plugin",
+    "send",
+    "sockets_of",
+    "wait_until",
+]
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
@@ -34,9 +47,31 @@ def descriptors() -> list[str]:
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP has reached it: every thread of it stands still."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
 def name_of(pid: int) -> str:
     """What `top` calls a process."""
     return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def sockets_of(pid: int) -> set[str]:
+    """What a process has open, by their numbers: `socket:[4711]`."""
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed while we look
+            found.add(str(path.readlink()))
+    return found
+
+
+def doors_of(doors: Doors) -> set[str]:
+    """The sockets at which is listened, in the same way."""
+    return {
+        f"socket:[{os.fstat(one.socket.fileno()).st_ino}]" for entrance in doors.entrances for one in entrance.sockets
+    }
 
 
 def send(address: tuple[str, int]) -> None:

@@ -9,7 +9,6 @@ import atexit
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,8 +23,9 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from ports import free_port
 
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 
 GUARDED: Final = "guarded"
 """Whoever has this name needs a password, if it is by TCP; nobody else does."""
@@ -230,11 +230,3 @@ def _programs(folder: Path) -> Path:
     shutil.copytree(programs.parent, folder / "pginstall", symlinks=True, ignore=shutil.ignore_patterns("include"))
     (folder / "pginstall").chmod(0o755)
     return folder / "pginstall" / "bin"
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

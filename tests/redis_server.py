@@ -16,11 +16,11 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Final
 
 import pytest
-from postgres import free_port
+from ports import free_port
 
 __all__ = ["RedisServer", "running_redis"]
 
-DEADLINE_S: Final = 20.0
+DEADLINE_S: Final = 60.0
 
 
 class RedisServer:

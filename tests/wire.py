@@ -7,16 +7,18 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
+from ports import free_port
+
 __all__ = ["Wire"]
 
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 
 
 class Wire:
     """A context manager. It lives in a thread of its own, so that tests with a loop and without can have it."""
 
     def __init__(self, target_port: int) -> None:
-        self.port = 0
+        self.port = free_port()
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wire")
@@ -61,7 +63,6 @@ class Wire:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._lead, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _cut(self) -> None:
         if self._server is not None:

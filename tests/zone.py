@@ -8,6 +8,7 @@
 """
 
 import asyncio
+import errno
 import sys
 import threading
 import time
@@ -111,11 +112,7 @@ class ZoneServer:
 
     async def _serve(self) -> None:
         try:
-            server = await asyncio.start_server(self._talk, "127.0.0.1", self._port)
-            self._port = server.sockets[0].getsockname()[1]
-            transport, _ = await self._loop.create_datagram_endpoint(
-                lambda: _Datagrams(self), local_addr=("127.0.0.1", self._port)
-            )
+            server, transport = await self._listen()
         except OSError as error:
             self._trouble = error
             self._ready.set()
@@ -124,6 +121,23 @@ class ZoneServer:
         await self._stop.wait()
         transport.close()
         server.close()
+
+    async def _listen(self) -> tuple[asyncio.Server, asyncio.DatagramTransport]:
+        """At one port, over TCP and UDP; when nobody has chosen it, at one that is free for both."""
+        while True:
+            server = await asyncio.start_server(self._talk, "127.0.0.1", self._port)
+            port = server.sockets[0].getsockname()[1]
+            try:
+                transport, _ = await self._loop.create_datagram_endpoint(
+                    lambda: _Datagrams(self), local_addr=("127.0.0.1", port)
+                )
+            except OSError as error:
+                server.close()
+                if self._port or error.errno != errno.EADDRINUSE:
+                    raise
+                continue  # somebody has this number for UDP
+            self._port = port
+            return server, transport
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One TCP connection: each message has its length before it (RFC 1035 section 4.2.2)."""

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ __all__ = ["Load", "loaded"]
 
 _CLIENTS: Final = {"short": 3, "long": 2}
 
+SHORT_S: Final = 2.0
+"""Who ends by himself within so many seconds does not notice a reload."""
+
 _USER: Final = "alice@example.test"
 
 
@@ -21,7 +25,7 @@ class Load:
     """`promised` are the names of the messages whose 250 was heard; `heard` counts what else happened:
 
     `refused` connections that were refused, `lost` that ended without a word, and replies other than 2xx and 3xx, by
-    who heard them (`short 421`).
+    who heard them (`short 421`; who took longer than `SHORT_S` over a message, for whatever reason, is `long`).
     """
 
     def __init__(self, server: ServerProcess) -> None:
@@ -67,6 +71,8 @@ class Load:
                 self.heard["lost"] += 1
 
     def _talk(self, client: socket.socket, replies: object, name: str, messages: int) -> None:
+        begun = time.monotonic()
+
         def reply(wanted: str) -> bool:
             line = b""
             while line[3:4] != b" ":
@@ -75,7 +81,8 @@ class Load:
                     raise EOFError
             if line.startswith(wanted.encode()):
                 return True
-            self.heard[f"{name.partition('-')[0]} {line[:3].decode()}"] += 1
+            is_short = messages == 1 and time.monotonic() < begun + SHORT_S
+            self.heard[f"{'short' if is_short else 'long'} {line[:3].decode()}"] += 1
             return False
 
         def say(line: str, wanted: str) -> bool:

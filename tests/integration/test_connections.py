@@ -108,7 +108,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    settings = {"timeouts.command": "1s", "timeouts.data": "1s"}
+    settings = {"timeouts.command": "3s", "timeouts.data": "3s"}
     with running_server(tmp_path_factory.mktemp("impatient") / "site", settings) as server:
         yield server
 

@@ -21,6 +21,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import postgres
 import pytest
 from integration.server import ServerProcess, make_site, serve, serve_command, wait_until
+from ports import free_port
 from postgres import PostgresServer
 from wire import Wire
 
@@ -31,8 +32,7 @@ Kind: TypeAlias = Literal["known", "new", "alias", "unknown", "foreign"]
 Phase: TypeAlias = Literal["before", "it begins", "outage", "it ends", "after"]
 
 CLIENTS: Final = 4
-STATEMENT_TIMEOUT_S: Final = 0.5
-HANG_S: Final = 10.0
+HANG_S: Final = 60.0
 """Who waits as long as this hangs: the statement timeout, and what a busy machine may add to it."""
 
 KNOWN: Final = 20
@@ -53,8 +53,8 @@ REMEMBERED: Final[tuple[Kind, ...]] = ("known", "alias")
 STRANGERS: Final[tuple[Kind, ...]] = ("new", "unknown", "foreign")
 
 _SETTINGS: Final = {
-    "directory.statement_timeout": "500ms",
-    "directory.connect_timeout": "500ms",
+    "directory.statement_timeout": "2s",
+    "directory.connect_timeout": "2s",
     # Answers are out of date all the time, so that all the time there is something to ask the database.
     "directory.cache_ttl": "100ms",
     "directory.negative_ttl": "100ms",
@@ -284,7 +284,7 @@ def test_a_restart_under_load_bounces_nobody(
 
 
 def test_at_first_start_a_database_that_is_away_is_told_and_the_exit_code_is_3(tmp_path: Path) -> None:
-    url = f"postgresql://joe:S3cret@127.0.0.1:{postgres.free_port()}/mail"
+    url = f"postgresql://joe:S3cret@127.0.0.1:{free_port()}/mail"
     configuration = make_site(tmp_path / "site", {"directory.url": url}, [], "")
     done = subprocess.run(serve_command(configuration), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 3

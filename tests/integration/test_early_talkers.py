@@ -36,10 +36,10 @@ def dialogue(server: ServerProcess, address: str, *, early: bool = False) -> tup
 
 
 def test_strangers_wait_and_who_talks_is_refused(tmp_path: Path) -> None:
-    with serve(tmp_path / "site", "500ms") as server:
+    with serve(tmp_path / "site", "2s") as server:
         heard, waited = dialogue(server, "127.1.1.1")
         assert b"\r\n354 " in heard
-        assert waited >= 0.5  # no timer is early
+        assert waited >= 2  # no timer is early
         heard, _ = dialogue(server, "127.2.2.2", early=True)
         assert heard.startswith(b"554 5.7.1 You have to wait until you are greeted")
         assert heard.count(b"\n") == 1

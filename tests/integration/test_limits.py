@@ -124,17 +124,19 @@ def test_a_dead_worker_has_no_connections(many: ServerProcess) -> None:
 
 GREETER = """
 import asyncio
+import os
 from dataclasses import dataclass
 from fastsmtp.plugin import Connection, Hello, Plugin
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    pause: float
+    until: str
 
 class Greeter(Plugin[Options]):
     async def on_connect(self, connection: Connection) -> None:
         at_once = connection.early_talker
-        await asyncio.sleep(self.options.pause)
+        while not os.path.exists(self.options.until):
+            await asyncio.sleep(0.01)
         self.record(connection, "pass", f"{at_once} {connection.early_talker}")
 """
 
@@ -151,19 +153,23 @@ def test_plugins_are_told_who_speaks_before_the_greeting(
     tmp_path: Path, at_once: bytes, in_between: bytes, evidence: set[str]
 ) -> None:
     (tmp_path / "greeter.py").write_text(GREETER)
-    plugin = '[[plugin]]\nuse = "greeter"\noptions = { pause = 0.3 }\n'
+    flag = tmp_path / "flag"
+    plugin = '[[plugin]]\nuse = "greeter"\noptions = { until = "FLAG" }\n'.replace("FLAG", str(flag))
     with running_server(tmp_path / "site", {"plugin_path": [str(tmp_path)]}, plugins=plugin) as server:
         with server.connect() as client, client.makefile("rb") as replies:
             client.sendall(at_once)  # before or after it was accepted: both are possible
             wait_until(lambda: server.metric("fastsmtp_connections_total") == 1)
             client.sendall(in_between)
+            early = int(bool(at_once or in_between))
+            wait_until(lambda: server.metric("fastsmtp_early_talkers_total") == early, "it is heard")
+            flag.touch()
             assert replies.readline().startswith(b"220 ")
             client.sendall(b"QUIT\r\n")
             assert replies.read().endswith(b"221 2.0.0 Bye\r\n")
         wait_until(lambda: bool(server.log_lines("connection")))
         [line] = server.log_lines("connection")
         assert line["results"][0]["evidence"] in evidence
-        assert server.metric("fastsmtp_early_talkers_total") == bool(at_once or in_between)
+        assert server.metric("fastsmtp_early_talkers_total") == early
 
 
 def test_a_connection_without_a_message_ends(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def deliver(folder: Path, count: int = 1) -> list[str]:
 
 
 def lines(*files: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
+    """Those that are whole: while a server writes, the last one may not be."""
+    texts = [file.read_text() for file in files if file.exists()]
+    return [json.loads(line) for text in texts for line in text.splitlines(keepends=True) if line[-1] == "\n"]
 
 
 def transactions(found: list[dict[str, Any]]) -> list[str]:

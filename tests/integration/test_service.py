@@ -17,6 +17,7 @@ from typing import Final
 
 import pytest
 from integration.server import DEADLINE_S, ServerProcess, make_site, serve, wait_until
+from ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 ALICE: Final = ["alice@example.test"]
@@ -162,8 +163,7 @@ def test_a_name_that_systemd_did_not_give(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="no systemd-socket-activate here")
 def test_systemd_itself_gives_the_sockets(tmp_path: Path) -> None:
     site = make_site(tmp_path / "site", {"listen.smtp": []}, ALICE, NAMED.split("[[listener]]\naddress")[0])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     activate = ["systemd-socket-activate", "--listen", f"127.0.0.1:{port}", "--fdname", "mx"]
     first: list[socket.socket] = []
 
@@ -197,6 +197,12 @@ def test_a_socket_for_which_there_is_no_listener(tmp_path: Path) -> None:
     assert "and no listener is there" in done.stderr
 
 
+def address_of_our_own() -> str:
+    """One of this machine's, that another run of this test does not use at the same time."""
+    number = os.getpid()
+    return f"127.{64 + number // 65_536 % 64}.{number // 256 % 256}.{number % 256}"
+
+
 @contextmanager
 def site_of_nobody() -> Iterator[Path]:
     """A folder that belongs to the user nobody, in a place that everybody can get to."""
@@ -220,8 +226,9 @@ def test_from_root_to_a_user(tmp_path: Path) -> None:
         pytest.skip("no mount namespaces here")
     shutil.rmtree(tmp_path / "python", ignore_errors=True)
     with site_of_nobody() as folder:
-        settings = {"maildir.durability": "journal", "process.user": "nobody", "process.pid_file": "run/pid"}
-        site = make_site(folder / "site", {**settings, "listen.smtp": ["127.0.0.1:25"], "listen.workers": 2}, ALICE, "")
+        listen = {"listen.smtp": [f"{address_of_our_own()}:25"], "listen.workers": 2}
+        process = {"process.user": "nobody", "process.pid_file": "run/pid"}
+        site = make_site(folder / "site", {"maildir.durability": "journal", **process, **listen}, ALICE, "")
         (folder / "site/run").mkdir()
         for path in (folder / "site", folder / "site/directory.db"):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)

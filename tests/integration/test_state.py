@@ -91,7 +91,7 @@ def test_hosts_share_rates_and_greylist_and_go_on_alone(tmp_path: Path) -> None:
     plugins = plugin("rate_limit", 'limits = [{ by = "sender", rate = "4/day" }]') + plugin("greylist", 'delay = "1s"')
     (tmp_path / "redis").mkdir()
     with running_redis(tmp_path / "redis") as redis:
-        settings = {"state.url": redis.url}
+        settings = {"state.url": redis.url, "state.timeout": "10s"}
         with (
             running_server(tmp_path / "one", settings, plugins=plugins) as one,
             running_server(tmp_path / "two", settings, plugins=plugins) as two,
@@ -120,7 +120,7 @@ def test_a_frozen_redis_costs_its_timeout_once(tmp_path: Path) -> None:
     (tmp_path / "redis").mkdir()
     with (
         running_redis(tmp_path / "redis") as redis,
-        running_server(tmp_path / "site", {"state.url": redis.url}, plugins=limited) as server,
+        running_server(tmp_path / "site", {"state.url": redis.url, "state.timeout": "2s"}, plugins=limited) as server,
     ):
         assert send(server) == 250
         redis.freeze()

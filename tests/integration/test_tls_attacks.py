@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with tls_server(tmp_path_factory.mktemp("impatient"), {"tls.handshake_timeout": "1s"}) as server:
+    with tls_server(tmp_path_factory.mktemp("impatient"), {"tls.handshake_timeout": "5s"}) as server:
         yield server
 
 
@@ -268,7 +268,7 @@ def test_a_name_that_is_no_name(server: ServerProcess) -> None:
 
 def test_a_client_that_does_not_read_is_not_read_either(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("flood")
-    with tls_server(folder, {"timeouts.command": "1s"}) as server, TlsClient(server) as client:
+    with tls_server(folder, {"timeouts.command": "3s"}) as server, TlsClient(server) as client:
         limit = server.memory_bytes() + 16 * 2**20
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with suppress(ConnectionError, ssl.SSLEOFError):

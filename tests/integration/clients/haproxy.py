@@ -9,13 +9,15 @@ from typing import Final
 
 from integration.clients.senders import missing, require
 from integration.server import DEADLINE_S, wait_until
+from ports import free_port
 
 _CONFIGURATION: Final = """\
 global
     stats socket {folder}/stats.sock mode 600
 defaults
     mode tcp
-    timeout connect 5s
+    timeout connect 60s
+    timeout check 60s
     timeout client 60s
     timeout server 60s
 frontend smtp
@@ -57,8 +59,7 @@ def why_not() -> str:
 def running_haproxy(folder: Path, server: str, options: str, check: str = "") -> Iterator[HaProxy]:
     """Start a HAProxy for a server (as its configuration writes an address), and stop it at the end."""
     folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     configuration = folder / "haproxy.cfg"
     text = _CONFIGURATION.format(folder=folder, port=port, server=server, options=options, check=check)
     configuration.write_text(text)

@@ -26,7 +26,7 @@ JOE = Address("joe", "example.test")
 ANN = Address("ann", "example.test")
 NOBODY = Address("nobody", "example.test")
 JOES = Found((Mailbox("example.test", "joe"),))
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Backend:

@@ -12,6 +12,7 @@ import postgres
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port
 
 from fastsmtp.config.places import PostgresUrl
 from fastsmtp.directory.connect import connect, is_pooled, reason
@@ -75,7 +76,7 @@ def test_a_socket_and_several_hosts(guarded: tuple[int, str]) -> None:
     port, database = guarded
     server = postgres.shared_server()
     assert asyncio.run(who_am_i(server.socket_url(database))) == "postgres"
-    hosts = f"127.0.0.1:{postgres.free_port()},127.0.0.1:{port}"
+    hosts = f"127.0.0.1:{free_port()},127.0.0.1:{port}"
     assert asyncio.run(who_am_i(f"postgresql://postgres@{hosts}/{database}")) == "postgres"
 
 
@@ -116,7 +117,7 @@ def test_a_url_that_makes_no_sense_is_not_shown(dsn: str) -> None:
 
 @given(password=st.text(min_size=4).filter(lambda text: not text.isspace()))
 def test_no_password_is_ever_shown(password: str) -> None:
-    url = PostgresUrl(f"postgresql://joe:PW{password}WP@127.0.0.1:{postgres.free_port()}/mail")
+    url = PostgresUrl(f"postgresql://joe:PW{password}WP@127.0.0.1:{free_port()}/mail")
     with pytest.raises(DirectoryError) as caught:
         asyncio.run(connect(url, 20))
     assert "PW" not in str(caught.value)

@@ -63,7 +63,7 @@ class Ear:
 
     async def until(self, is_enough: Callable[[list[str | None]], bool]) -> list[str | None]:
         """All that was heard, once it is enough; then it is forgotten."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not is_enough(self.heard):  # noqa: ASYNC110 - it happens in other processes
                 await asyncio.sleep(0.002)
         heard, self.heard = self.heard, []
@@ -75,7 +75,7 @@ async def listening(dsn: str, keepalive_s: float = 20) -> AsyncIterator[Ear]:
     """A listener that has its connection."""
     ear = Ear()
     listener = Listener(
-        PostgresUrl(dsn), ear.hear, connect_timeout_s=20, statement_timeout_s=0.5, keepalive_s=keepalive_s
+        PostgresUrl(dsn), ear.hear, connect_timeout_s=20, statement_timeout_s=3, keepalive_s=keepalive_s
     )
     task = asyncio.create_task(listener.run())
     await ear.until(lambda heard: heard == [ALL])
@@ -139,7 +139,7 @@ def test_a_listener_that_was_cut_off_comes_back_and_says_that_anything_may_have_
             async with listening(on_wire(dsn, wire), keepalive_s=0.05) as ear, postgres.connected(dsn) as other:
                 await asyncio.to_thread(getattr(wire, how))
                 if how == "silence":
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(60):
                         while not caplog.records:  # noqa: ASYNC110 - the keepalive has to notice
                             await asyncio.sleep(0.002)
                     await asyncio.to_thread(wire.mend)

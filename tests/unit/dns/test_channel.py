@@ -23,7 +23,7 @@ def dns() -> Iterator[ZoneServer]:
 
 def test_an_answer_and_its_ttl(dns: ZoneServer) -> None:
     async def work() -> None:
-        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address], "timeout": 50}), SystemClock(), Stats())
         assert await ways.ask("TXT", "a.test") == (DnsAnswer(("hello",)), 40)
         assert await ways.ask("TXT", "test") == (DnsAnswer(), None)
         await ways.close()
@@ -37,7 +37,7 @@ def test_the_cache_of_c_ares_is_bounded(dns: ZoneServer, monkeypatch: pytest.Mon
     monkeypatch.setattr(channel, "QUESTIONS_MAX", 3)
 
     async def work() -> None:
-        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address], "timeout": 50}), SystemClock(), Stats())
         for _ in range(3):
             await ways.ask("TXT", "a.test")
         assert len(dns.asked) == 1
@@ -51,7 +51,7 @@ def test_the_cache_of_c_ares_is_bounded(dns: ZoneServer, monkeypatch: pytest.Mon
 
 def test_a_server_that_is_slow_once_has_the_time(dns: ZoneServer) -> None:
     async def work() -> None:
-        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address], "timeout": 50}), SystemClock(), Stats())
         await asyncio.gather(*(ways.ask("TXT", f"quick{number}.test") for number in range(20)))
         dns.delay(1.0, "slow.test")
         assert (await ways.ask("TXT", "slow.test"))[0].records == ("hello",)
@@ -69,7 +69,7 @@ def test_a_fault_of_ours_keeps_nobody_waiting(
     monkeypatch.setattr(answers, "answer_of", stumble)
 
     async def work() -> None:
-        ways = Channel(DnsSettings.model_validate({"servers": [dns.address]}), SystemClock(), Stats())
+        ways = Channel(DnsSettings.model_validate({"servers": [dns.address], "timeout": 50}), SystemClock(), Stats())
         with pytest.raises(DnsError, match="other trouble"):
             await ways.ask("TXT", "a.test")
         await ways.close()

@@ -22,7 +22,7 @@ from fastsmtp.stats import Stats
 from fastsmtp.testing import SettableClock
 
 RATE = parse_rate("3/hour")
-TIMEOUT_S = 0.5
+TIMEOUT_S = 3.0
 
 
 def link_to(server: RedisServer, stats: Stats | None = None) -> Link:  # type: ignore[type-arg]  # of a private class

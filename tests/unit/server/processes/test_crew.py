@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from crews import DEADLINE_S, Stage, play, plugin, send, wait_until
+from crews import DEADLINE_S, Stage, doors_of, is_stopped, play, plugin, send, sockets_of, wait_until
 from workers import settings
 
 from fastsmtp.errors import ConfigurationError, StartError
@@ -155,7 +155,7 @@ def test_who_does_not_answer_is_killed_and_replaced(
         await wait_until(lambda: worker.block.beat_ns > 0)
         stage.crew.look()
         os.kill(before, signal.SIGSTOP)
-        await asyncio.sleep(0.1)  # until it really stands still
+        await wait_until(lambda: is_stopped(before))
         for _ in range(6):
             stage.crew.look()
         await wait_until(lambda: pids(stage)[0] not in (0, before))
@@ -166,17 +166,12 @@ def test_who_does_not_answer_is_killed_and_replaced(
     assert len(caplog.messages) == 2
 
 
-def sockets_of(pid: int) -> set[str]:
-    return {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
-
-
 def test_at_the_end_nobody_listens_any_more_when_the_first_client_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         stage = Stage(settings(tmp_path), 2)
         await stage.open()
         address, both = stage.address, pids(stage)
-        (entrance,) = stage.first.doors.entrances
-        ours = {f"socket:[{os.fstat(one.socket.fileno()).st_ino}]" for one in entrance.sockets}
+        ours = doors_of(stage.first.doors)
         assert [len(ours & sockets_of(pid)) for pid in both] == [1, 1]
         clients = [socket.create_connection(address, DEADLINE_S) for _ in range(10)]
         for client in clients:

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from crews import DEADLINE_S, plugin, send, wait_until
+from ports import free_port
 from workers import settings
 
 from fastsmtp.config.model import Settings
@@ -175,10 +175,8 @@ def test_what_does_not_come_up_changes_nothing(tmp_path: Path, caplog: pytest.Lo
             assert await world.count("fastsmtp_generation") == 1
         await world.send()
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     with caplog.at_level(logging.ERROR):
-        play(tmp_path, two(tmp_path, metrics={"listen": f"127.0.0.1:{port}"}), scenario)
+        play(tmp_path, two(tmp_path, metrics={"listen": f"127.0.0.1:{free_port()}"}), scenario)
 
 
 def test_everything_else_may_change(tmp_path: Path) -> None:

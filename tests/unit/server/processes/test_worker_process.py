@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from crews import DEADLINE_S, descriptors, name_of, plugin, send, wait_until
+from crews import DEADLINE_S, descriptors, is_stopped, name_of, plugin, send, wait_until
 from workers import addresses, settings
 
 from fastsmtp.config.model import Settings
@@ -133,7 +133,7 @@ def test_who_does_not_end_is_killed(tmp_path: Path) -> None:
 
     async def scenario(worker: WorkerProcess, _: Doors) -> None:
         await serve(worker)
-        worker.drain(0, 0.5)
+        worker.drain(0, 0.1)
         assert await worker.ended == "was killed by SIGKILL"
         assert not worker.left_in_order
 
@@ -141,11 +141,11 @@ def test_who_does_not_end_is_killed(tmp_path: Path) -> None:
 
 
 def test_sigterm_is_a_wish_to_be_replaced(tmp_path: Path) -> None:
-    async def scenario(worker: WorkerProcess, _: Doors) -> None:
+    async def scenario(worker: WorkerProcess, doors: Doors) -> None:
         await serve(worker)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             os.kill(worker.pid, number)
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(send, addresses(doors)[0])
         assert worker.is_serving
         os.kill(worker.pid, signal.SIGTERM)
         assert await worker.ended == "ended with exit code 0"
@@ -160,7 +160,7 @@ def test_silence_is_counted_in_looks(tmp_path: Path) -> None:
         await wait_until(lambda: worker.block.beat_ns > 0)
         worker.look()
         os.kill(worker.pid, signal.SIGSTOP)
-        await asyncio.sleep(0.1)  # until it really stands still
+        await wait_until(lambda: is_stopped(worker.pid))
         worker.look()
         assert [worker.look() for _ in range(3)] == [worker.silent_looks - 2 + number for number in range(3)]
         assert worker.silent_looks >= 3
@@ -171,12 +171,14 @@ def test_silence_is_counted_in_looks(tmp_path: Path) -> None:
 
 
 def test_who_hangs_says_where(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    plugin(tmp_path, "hangs", "    async def start(self, services):\n        time.sleep(1000)  # here")
+    flag = tmp_path / "flag"
+    body = f"        Path({str(flag)!r}).touch()\n        time.sleep(1000)  # here"
+    plugin(tmp_path, "hangs", f"    async def start(self, services):\n{body}")
 
     async def scenario(worker: WorkerProcess, _: Doors) -> None:
         await worker.loaded
         worker.go()
-        await asyncio.sleep(0.5)
+        await wait_until(flag.exists)
         worker.abort()
         assert await worker.ended == "was killed by SIGABRT"
 
