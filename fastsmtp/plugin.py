@@ -5,7 +5,7 @@ or (being `async def`) something to await for it. No opinion is None; the first 
 """
 
 import logging
-from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
@@ -16,14 +16,16 @@ from fastsmtp.config.units import Duration
 from fastsmtp.dns_lists import DnsList, DnsLists, Inquiry, listed_name
 from fastsmtp.errors import DnsError, PluginLoadError, StateError
 from fastsmtp.lately import Lately
-from fastsmtp.later import settled, then
-from fastsmtp.lists.addresses import AddressEntries, AddressEntry, AddressList, parse_address_entry
+from fastsmtp.later import at_once, settled, then
+from fastsmtp.lists.addresses import NO_ADDRESSES, AddressEntries, AddressEntry, AddressList, parse_address_entry
 from fastsmtp.lists.blocked import BlockList
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.lists.lines import read_entries
 from fastsmtp.lists.networks import Network, NetworkMap, parse_network
 from fastsmtp.lists.watched import WatchedFile
 from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver, StoredLists
+from fastsmtp.reputation import Reputation
+from fastsmtp.sightings import Sightings
 from fastsmtp.smtp.address import Address, canonical_domain, parse_mailbox
 from fastsmtp.smtp.effects import Stage
 from fastsmtp.smtp.field_text import plain_text, quoted
@@ -33,9 +35,11 @@ from fastsmtp.smtp.replies import RELAYING_DENIED, USER_UNKNOWN, Reply, accept, 
 from fastsmtp.smtp.sasl import Credentials
 from fastsmtp.smtp.transaction import Connection, Hello, Recipient, Transaction
 from fastsmtp.state_keys import state_key
+from fastsmtp.tokens import Lack, take_each
 
 __all__ = [
     "NOBODY",
+    "NO_ADDRESSES",
     "RELAYING_DENIED",
     "USER_UNKNOWN",
     "Action",
@@ -55,6 +59,7 @@ __all__ = [
     "Header",
     "Hello",
     "Inquiry",
+    "Lack",
     "Lately",
     "Message",
     "MessageOpinion",
@@ -75,8 +80,10 @@ __all__ = [
     "RateText",
     "Recipient",
     "Reply",
+    "Reputation",
     "Result",
     "Services",
+    "Sightings",
     "SitePath",
     "Stage",
     "StateError",
@@ -105,6 +112,7 @@ __all__ = [
     "reject",
     "settled",
     "state_key",
+    "take_each",
     "then",
 ]
 
@@ -205,6 +213,11 @@ class Verdict:
 
 
 OptionsT = TypeVar("OptionsT")
+NoteT = TypeVar("NoteT")
+
+
+class _OwnNotes(dict[tuple[str, type[Any]], Any]):
+    """What plugins keep for themselves, by name and class."""
 
 
 class Plugin(Generic[OptionsT]):
@@ -241,6 +254,18 @@ class Plugin(Generic[OptionsT]):
         With `authentication` the plugin `authentication_results` writes it into the message, too.
         """
         about.results.append(Result(self.name, outcome, evidence, authentication))
+
+    def keep(self, about: Connection | Transaction, note: object) -> None:
+        """Keep a note of this plugin alone: the same class under another name has its own."""
+        own = about.notes.get(_OwnNotes)
+        if own is None:
+            about.notes.put(own := _OwnNotes())
+        own[self.name, type(note)] = note
+
+    def kept(self, about: Connection | Transaction, kind: type[NoteT]) -> NoteT | None:
+        """The note of this class that this plugin keeps, or None."""
+        own = about.notes.get(_OwnNotes)
+        return None if own is None else own.get((self.name, kind))
 
     def warnings(self, place: Place) -> Iterable[tuple[str, str]]:  # noqa: ARG002 - for those who override it
         """Options that are permitted and can hardly be meant so, each with what is wrong and what would be right.
@@ -311,43 +336,3 @@ class Plugin(Generic[OptionsT]):
 
 
 AnyPlugin: TypeAlias = Plugin[Any]
-
-AnswerT = TypeVar("AnswerT")
-
-
-def at_once(work: Coroutine[Any, Any, AnswerT]) -> AnswerT | Awaitable[AnswerT]:
-    """What a coroutine comes to, now if it has to wait for nothing: no task for lookups whose answers are remembered.
-
-    `return at_once(self._judge(txn))`, from a hook that is a plain `def`. What runs before the first wait is not in a
-    task yet, so that it may await lookups and futures, but not begin an `asyncio.timeout()`.
-    """
-    try:
-        first = work.send(None)
-    except StopIteration as end:
-        value: AnswerT = end.value
-        return value
-    return _Begun(work, first)
-
-
-class _Begun(Generic[AnswerT]):
-    """The rest of a coroutine that waits for something; to be awaited once."""
-
-    __slots__ = ("_first", "_work")
-
-    def __init__(self, work: Coroutine[Any, Any, AnswerT], first: object) -> None:
-        self._work = work
-        self._first = first
-
-    def __await__(self) -> Generator[Any, Any, AnswerT]:
-        waits_for = self._first
-        try:
-            while True:
-                try:
-                    sent = yield waits_for
-                except BaseException as error:  # noqa: BLE001 - it is the coroutine's: a cancellation, mostly
-                    waits_for = self._work.throw(error)
-                else:
-                    waits_for = self._work.send(sent)
-        except StopIteration as end:
-            value: AnswerT = end.value
-            return value

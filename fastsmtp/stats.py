@@ -6,7 +6,6 @@ Values are integers: durations are counted in nanoseconds and leave as seconds a
 """
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -76,21 +75,46 @@ class Source(Protocol):
 
 
 class Histogram:
-    """One child of a histogram: `observe` costs one bisection and two additions."""
+    """One child of a histogram: `observe` costs a few comparisons and two additions.
 
-    __slots__ = ("_bounds", "_cells", "_first", "_sum")
+    Compiled, they are in C where the cells are memory that does not move, as in a worker.
+    """
+
+    __slots__ = ("_bounds", "_cells", "_first", "_memory", "_sum")
 
     def __init__(self, cells: Cells, first: int, bounds: tuple[int, ...]) -> None:
         self._cells = cells
+        self._memory = cells if isinstance(cells, memoryview) else array("q")
         self._first = first
-        self._bounds = bounds
+        self._bounds = array("q", bounds)
         self._sum = first + len(bounds) + 1
 
     def observe(self, value: int) -> None:
         """Count `value` (in the unit of the bounds: nanoseconds for latencies)."""
-        cells = self._cells
-        cells[self._first + bisect_left(self._bounds, value)] += 1
-        cells[self._sum] += value
+        memory = self._memory
+        bucket = self._bucket(value)
+        if len(memory) == 0:
+            self._cells[bucket] += 1
+            self._cells[self._sum] += value
+        else:
+            memory[bucket] += 1
+            memory[self._sum] += value
+
+    def observe_and_count(self, value: int, cell: int) -> None:
+        """The same, and one more in another cell of the block."""
+        if len(self._memory) == 0:
+            self._cells[cell] += 1
+        else:
+            self._memory[cell] += 1
+        self.observe(value)
+
+    def _bucket(self, value: int) -> int:
+        """The first whose bound is not below the value."""
+        bounds = self._bounds
+        index, count = 0, len(bounds)
+        while index < count and bounds[index] < value:
+            index += 1
+        return self._first + index
 
 
 class Block(Protocol):

@@ -3,35 +3,32 @@
 import math
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from fastsmtp.plugin import (
+    NO_ADDRESSES,
+    NOBODY,
     Address,
-    AddressList,
+    AddressEntries,
     Authentication,
     Duration,
     Networks,
-    NetworkSet,
     Place,
     Plugin,
     Reply,
     Services,
+    Sightings,
     StateError,
     Transaction,
+    V4Bits,
+    V6Bits,
+    at_once,
     defer,
     network_of,
-    packed_address,
-    parse_address_entry,
     state_key,
-    then,
 )
 
 __all__ = ["Greylist", "Options"]
-
-_NOBODY: Final = NetworkSet(())
-_RENEWED_AFTER: Final = 0.1
-"""A lifetime begins anew when so much of it is over: one write in many, and nobody notices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +41,25 @@ class Options:
     auto_allow: int = 2
     by_sender: Literal["domain", "address", "nothing"] = "domain"
     by_recipient: bool = False
-    v4_bits: int = 24
-    v6_bits: int = 64
+    v4_bits: V4Bits = 24
+    v6_bits: V6Bits = 64
     trust: frozenset[str] = frozenset()
-    exempt: Networks = _NOBODY
-    exempt_senders: tuple[str, ...] = ()
-    exempt_recipients: tuple[str, ...] = ()
+    exempt: Networks = NOBODY
+    exempt_senders: AddressEntries = NO_ADDRESSES
+    exempt_recipients: AddressEntries = NO_ADDRESSES
     reason: str = "Greylisted: nobody knows you here yet, come again"
 
     def __post_init__(self) -> None:
         if not self.delay < self.window:
             raise ValueError(f"`window` ({self.window:g} s) has to be longer than `delay` ({self.delay:g} s)")
-        if not (8 <= self.v4_bits <= 32 and 16 <= self.v6_bits <= 128):
-            raise ValueError("`v4_bits` is 8 to 32, `v6_bits` 16 to 128")
-        for entry in (*self.exempt_senders, *self.exempt_recipients):
-            parse_address_entry(entry)  # says what is wrong with it
 
 
 @dataclass(slots=True)
 class _Decision:
-    """What was said in this transaction, by key; `held` are keys that wait for DATA."""
+    """What was said in this transaction, by key; `held` is the first one that waits for DATA."""
 
     said: dict[str, Reply | None] = field(default_factory=dict)
-    held: list[str] = field(default_factory=list)
+    held: str = ""
 
 
 class Greylist(Plugin[Options]):
@@ -104,36 +97,29 @@ class Greylist(Plugin[Options]):
             yield "trust", trouble
 
     async def start(self, services: Services) -> None:
-        self._records = services.records
-        self._now = services.clock.time
-        self._exempt_senders = AddressList(map(parse_address_entry, self.options.exempt_senders))
-        self._exempt_recipients = AddressList(map(parse_address_entry, self.options.exempt_recipients))
-        await self._records.open()
+        self._sightings = Sightings(services.records, services.clock)
+        await services.records.open()
 
     def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | Awaitable[Reply | None] | None:
         options, connection = self.options, txn.connection
-        if not connection.remote_address:
+        if not connection.remote_address or options.exempt.covers(connection.remote_address):
             return None
-        if self._exempt_senders.find(txn.sender) or self._exempt_recipients.find(recipient):
-            return None
-        if options.exempt and packed_address(connection.remote_address) in options.exempt:
+        if options.exempt_senders.find(txn.sender) or options.exempt_recipients.find(recipient):
             return None
         if any(one.plugin in options.trust and one.outcome == "pass" for one in (*connection.results, *txn.results)):
             return None
-        decision = txn.notes.get(_Decision)
+        decision = self.kept(txn, _Decision)
         if decision is None:
-            txn.notes.put(decision := _Decision())
+            self.keep(txn, decision := _Decision())
         key = self._key(txn, recipient)
         if txn.sender.is_null:
-            decision.held.append(key)
+            decision.held = decision.held or key
             return None
-        return decision.said[key] if key in decision.said else self._decide(txn, decision, key)
+        return decision.said[key] if key in decision.said else at_once(self._decide(txn, decision, key))
 
     def on_data(self, txn: Transaction) -> Reply | Awaitable[Reply | None] | None:
-        decision = txn.notes.get(_Decision)
-        if decision is None or not decision.held:
-            return None
-        return self._decide(txn, decision, decision.held[0])
+        decision = self.kept(txn, _Decision)
+        return at_once(self._decide(txn, decision, decision.held)) if decision is not None and decision.held else None
 
     def _key(self, txn: Transaction, recipient: Address) -> str:
         options, sender = self.options, txn.sender
@@ -145,70 +131,42 @@ class Greylist(Plugin[Options]):
         to = f"{recipient.folded_local}@{recipient.domain}" if options.by_recipient else "*"
         return state_key(self.name, origin, by_sender[options.by_sender], to)
 
-    def _decide(self, txn: Transaction, decision: _Decision, key: str) -> Reply | Awaitable[Reply | None] | None:
+    async def _decide(self, txn: Transaction, decision: _Decision, key: str) -> Reply | None:
         try:
-            answer = then(self._records.get(key), partial(self._meet, txn, decision, key))
+            reply = decision.said[key] = await self._meet(txn, key)
         except StateError as error:
-            return self._let_pass(txn, error)
-        return answer if answer is None or isinstance(answer, Reply) else self._decide_later(txn, answer)
-
-    async def _decide_later(self, txn: Transaction, pending: Awaitable[Reply | None]) -> Reply | None:
-        try:
-            return await pending
-        except StateError as error:
-            return self._let_pass(txn, error)
-
-    def _let_pass(self, txn: Transaction, error: StateError) -> Reply | None:
-        self.record(txn, "error", f"let in, since nobody knows: {error}")
-        return None
-
-    def _meet(
-        self, txn: Transaction, decision: _Decision, key: str, found: str | None
-    ) -> Reply | Awaitable[Reply | None] | None:
-        """Somebody comes of whom `found` is known: "passed SINCE", "seen SINCE" or nothing."""
-        what, _, since = (found or "").partition(" ")
-        if what == "passed":
-            return self._pass(txn, decision, key, "known", float(since))
-        if what == "seen" and self._now() - float(since) >= self.options.delay:
-            self._records.put(key, f"passed {self._now():.0f}", self.options.lifetime)
-            self._pass(txn, decision, key, "came again", self._now())
-            return then(self._records.get(_origin(key)), partial(self._count, _origin(key)))
-        return then(self._records.get(_origin(key)), partial(self._hold, txn, decision, key, since))
-
-    def _pass(self, txn: Transaction, decision: _Decision, key: str, why: str, since_s: float) -> Reply | None:
-        if self._now() - since_s > _RENEWED_AFTER * self.options.lifetime:
-            self._records.put(key, f"passed {self._now():.0f}", self.options.lifetime)
-        decision.said[key] = None
-        self.record(txn, "pass", f"{why}: {key.partition(' ')[2]}")
-        return None
-
-    def _count(self, origin: str, found: str | None) -> Reply | None:
-        """One more of this network has passed."""
-        passes, _, _ = (found or "0 0").partition(" ")
-        self._records.put(origin, f"{int(passes) + 1} {self._now():.0f}", self.options.lifetime)
-        return None
-
-    def _hold(self, txn: Transaction, decision: _Decision, key: str, seen: str, found: str | None) -> Reply | None:
-        options, origin = self.options, _origin(key)
-        passes, _, since = (found or "0 0").partition(" ")
-        if 0 < options.auto_allow <= int(passes):
-            if self._now() - float(since) > _RENEWED_AFTER * options.lifetime:
-                self._records.put(origin, f"{passes} {self._now():.0f}", options.lifetime)
-            decision.said[key] = None
-            self.record(txn, "pass", f"of {passes} who came again: {origin.partition(' ')[2]}")
+            self.record(txn, "error", f"let in, since nobody knows: {error}")
             return None
-        if not seen:
-            self._records.put(key, f"seen {self._now()}", options.window)
-        age_s = self._now() - float(seen) if seen else 0.0
-        self.record(txn, "fail", f"first seen {age_s:.0f} s ago: {key.partition(' ')[2]}")
-        wait_s = math.ceil(options.delay - age_s)
-        decision.said[key] = defer("4.7.1", f"{options.reason} in {wait_s} seconds", code=451)
-        return decision.said[key]
+        return reply
+
+    async def _meet(self, txn: Transaction, key: str) -> Reply | None:
+        """Somebody comes, of whom "passed" or "seen" is known, or nothing; of their network, how many have passed."""
+        options, sightings, origin = self.options, self._sightings, key.rsplit(" ", 2)[0]
+        known, age_s = await sightings.find(key)
+        if known == "passed":
+            sightings.renew(key, known, age_s, options.lifetime)
+            self.record(txn, "pass", f"known: {_shown(key)}")
+            return None
+        if known == "seen" and age_s >= options.delay:
+            sightings.put(key, "passed", options.lifetime)
+            self.record(txn, "pass", f"came again: {_shown(key)}")
+            passes, _ = await sightings.find(origin)
+            sightings.put(origin, str(int(passes or 0) + 1), options.lifetime)
+            return None
+        passes, passed_age_s = await sightings.find(origin)
+        if 0 < options.auto_allow <= int(passes or 0):
+            sightings.renew(origin, passes, passed_age_s, options.lifetime)
+            self.record(txn, "pass", f"of {passes} who came again: {_shown(origin)}")
+            return None
+        if not known:
+            sightings.put(key, "seen", options.window)
+        self.record(txn, "fail", f"first seen {age_s:.0f} s ago: {_shown(key)}")
+        return defer("4.7.1", f"{options.reason} in {math.ceil(options.delay - age_s)} seconds", code=451)
 
 
-def _origin(key: str) -> str:
-    """The key of who is counted for `auto_allow`."""
-    return key.rsplit(" ", 2)[0]
+def _shown(key: str) -> str:
+    """A key without the name of the plugin."""
+    return key.partition(" ")[2]
 
 
 def _vouches_for_the_sender(check: Authentication) -> bool:

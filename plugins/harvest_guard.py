@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from inspect import isawaitable
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal
 
 from fastsmtp.plugin import (
+    NOBODY,
     USER_UNKNOWN,
     Address,
     Connection,
     Duration,
     Networks,
-    NetworkSet,
     Place,
     Plugin,
     Rate,
@@ -21,16 +19,17 @@ from fastsmtp.plugin import (
     Reply,
     Services,
     Transaction,
+    V4Bits,
+    V6Bits,
+    at_once,
     defer,
     network_of,
-    packed_address,
+    settled,
     state_key,
-    then,
 )
 
 __all__ = ["HarvestGuard", "Options"]
 
-_NOBODY: Final = NetworkSet(())
 _RATE: Final = Rate(20, 3600.0, 20)
 
 
@@ -44,9 +43,9 @@ class Options:
     delayed: int = 100
     block: Duration = 3600.0
     by_network: bool = False
-    v4_bits: int = 24
-    v6_bits: int = 64
-    exempt: Networks = _NOBODY
+    v4_bits: V4Bits = 24
+    v6_bits: V6Bits = 64
+    exempt: Networks = NOBODY
     reason: str = "Too many unknown recipients from your address, come again later"
 
     def __post_init__(self) -> None:
@@ -54,11 +53,6 @@ class Options:
             raise ValueError(f"`slow_after` is 1 to {self.rate.burst}, as many as `rate` has at once")
         if self.delayed < 0 or not self.block >= 1:
             raise ValueError("`delayed` is a number of connections, `block` at least a second")
-        if not (8 <= self.v4_bits <= 32 and 16 <= self.v6_bits <= 128):
-            raise ValueError("`v4_bits` is 8 to 32, `v6_bits` 16 to 128")
-
-
-_Pace: TypeAlias = Literal["free", "slow", "shut"]
 
 
 @dataclass(slots=True)
@@ -99,80 +93,59 @@ class HarvestGuard(Plugin[Options]):
 
     def on_connect(self, connection: Connection) -> Reply | Awaitable[Reply | None] | None:
         origin = self._origin(connection)
-        if not origin:
-            return None
-        return then(
-            self._buckets.take(state_key(self.name, "block", origin), self._block, 0), partial(self._greet, connection)
-        )
+        return at_once(self._greet(connection, origin)) if origin else None
 
-    def _greet(self, connection: Connection, blocked_s: float) -> Reply | None:
+    async def _greet(self, connection: Connection, origin: str) -> Reply | None:
+        blocked_s = await self._take("block", origin, self._block, 0)
         if not blocked_s:
             return None
         self.record(connection, "fail", f"shut out for {blocked_s:.0f} s more")
         return defer("4.7.1", self.options.reason)
 
     def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | Awaitable[Reply | None] | None:
-        return then(self._count(txn), partial(self._answer, txn)) if txn.refusals else None
+        return at_once(self._answer(txn)) if txn.refusals else None
 
     def on_reset(self, txn: Transaction) -> Awaitable[None] | None:
         """The last ones of a transaction, which no other RCPT came after."""
-        pending = self._count(txn) if txn.refusals else None
-        return _forget(pending) if isawaitable(pending) else None
+        return at_once(self._settle(txn)) if txn.refusals else None
 
-    def _count(self, txn: Transaction) -> _Pace | Awaitable[_Pace]:
+    async def _settle(self, txn: Transaction) -> None:
+        await self._count(txn)  # nobody is there to be told
+
+    async def _answer(self, txn: Transaction) -> Reply | None:
+        pace = await self._count(txn)
+        if pace == "shut":
+            self.record(txn, "fail", f"more than {self.options.rate} unknown recipients")
+            return defer("4.7.1", self.options.reason, code=421).hang_up()
+        if pace == "slow" and not self.is_shadow and self._waiting < self.options.delayed:
+            self._waiting += 1
+            try:
+                await asyncio.sleep(self.options.delay)
+            finally:
+                self._waiting -= 1
+        return None
+
+    async def _count(self, txn: Transaction) -> Literal["free", "slow", "shut"]:
         """Take a token for each unknown recipient since the last time."""
-        counted = txn.notes.get(_Counted)
+        counted = self.kept(txn, _Counted)
         if counted is None:
-            txn.notes.put(counted := _Counted())
+            self.keep(txn, counted := _Counted())
         unknown = sum(reply is USER_UNKNOWN for _, reply in txn.refusals[counted.refusals :])
         counted.refusals = len(txn.refusals)
         origin = self._origin(txn.connection)
         if not unknown or not origin:
             return "free"
-        rate = self.options.rate
-        return then(
-            self._buckets.take(state_key(self.name, "all", origin), rate, min(unknown, rate.burst)),
-            partial(self._weigh, origin, unknown),
-        )
+        if await self._take("all", origin, self.options.rate, unknown):
+            await self._take("block", origin, self._block, 1)
+            return "shut"
+        return "slow" if await self._take("slow", origin, self._slow, unknown) else "free"
 
-    def _weigh(self, origin: str, unknown: int, over_s: float) -> _Pace | Awaitable[_Pace]:
-        if over_s:
-            return then(self._buckets.take(state_key(self.name, "block", origin), self._block), _shut)
-        slow = self._slow
-        return then(
-            self._buckets.take(state_key(self.name, "slow", origin), slow, min(unknown, slow.burst)), _slow_or_free
-        )
-
-    def _answer(self, txn: Transaction, pace: _Pace) -> Reply | Awaitable[Reply | None] | None:
-        if pace == "shut":
-            self.record(txn, "fail", f"more than {self.options.rate} unknown recipients")
-            return defer("4.7.1", self.options.reason, code=421).hang_up()
-        if pace == "free" or self.is_shadow or self._waiting >= self.options.delayed:
-            return None
-        return self._delay()
-
-    async def _delay(self) -> None:
-        self._waiting += 1
-        try:
-            await asyncio.sleep(self.options.delay)
-        finally:
-            self._waiting -= 1
+    async def _take(self, what: str, origin: str, rate: Rate, tokens: int) -> float:
+        return await settled(self._buckets.take(state_key(self.name, what, origin), rate, min(tokens, rate.burst)))
 
     def _origin(self, connection: Connection) -> str:
         """Who is counted; empty for whoever is not."""
-        address, options = connection.remote_address, self.options
-        if connection.is_exempt or (options.exempt and packed_address(address) in options.exempt):
+        options = self.options
+        if connection.is_exempt or options.exempt.covers(connection.remote_address):
             return ""
-        return network_of(address, options.v4_bits if options.by_network else 32, options.v6_bits)
-
-
-def _shut(_: float) -> _Pace:
-    return "shut"
-
-
-def _slow_or_free(over_s: float) -> _Pace:
-    return "slow" if over_s else "free"
-
-
-async def _forget(pending: Awaitable[_Pace]) -> None:
-    await pending  # nobody is there to be told
+        return network_of(connection.remote_address, options.v4_bits if options.by_network else 32, options.v6_bits)

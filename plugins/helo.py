@@ -15,12 +15,10 @@ from fastsmtp.plugin import (
     Plugin,
     Reply,
     Services,
+    act,
     at_once,
     canonical_domain,
-    defer,
-    naughty,
     packed_address,
-    reject,
 )
 from fastsmtp.ports import DnsAnswer, Lookup
 
@@ -163,13 +161,7 @@ class Helo(Plugin[Options]):
             self.record(connection, "pass", hello.name)
             return None
         self.record(connection, "fail", f"{failed}: {hello.name}")
-        match self.options.refusal:
-            case "naughty":
-                return naughty(_SAID[failed])
-            case "reject":
-                return reject("5.7.1", _SAID[failed])
-            case _:
-                return defer("4.7.1", _SAID[failed])
+        return act(self.options.refusal, _SAID[failed])
 
 
 def _tests_of(policy: str) -> list[Test]:

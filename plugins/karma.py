@@ -1,11 +1,11 @@
 """Remember what became of the mail of an address, and of its network, and put who did badly into a penalty box."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import ClassVar, Final, Literal
 
 from fastsmtp.plugin import (
+    NOBODY,
     RELAYING_DENIED,
     USER_UNKNOWN,
     Address,
@@ -13,26 +13,23 @@ from fastsmtp.plugin import (
     Duration,
     Naughty,
     Networks,
-    NetworkSet,
     Place,
     Plugin,
     Reply,
+    Reputation,
     Services,
     StateError,
     Transaction,
+    V4Bits,
+    V6Bits,
     Verdict,
+    act,
+    at_once,
     defer,
-    naughty,
-    network_of,
-    packed_address,
-    reject,
-    state_key,
-    then,
 )
 
 __all__ = ["Karma", "Options"]
 
-_NOBODY: Final = NetworkSet(())
 _NEUTRAL: Final = frozenset(("greylist", "naughty", "rate_limit"))
 
 
@@ -44,10 +41,11 @@ class Options:
     penalty: Literal["naughty", "defer", "reject"] = "defer"
     good_from: float = 5.0
     best: float = 20.0
+    worst: float = -40.0
     half_life: Duration = 86_400.0
     network_share: float = 0.1
-    v4_bits: int = 24
-    v6_bits: int = 48
+    v4_bits: V4Bits = 24
+    v6_bits: V6Bits = 48
     stored: float = 1.0
     rejected: float = -1.0
     deferred: float = 0.0
@@ -56,27 +54,27 @@ class Options:
     early_talker: float = -3.0
     protocol_error: float = -0.5
     neutral: frozenset[str] = _NEUTRAL
-    exempt: Networks = _NOBODY
+    exempt: Networks = NOBODY
     reason: str = "Too much of what came from your address was bad, come again later"
 
     def __post_init__(self) -> None:
-        if not self.penalty_below < 0 < self.good_from <= self.best:
-            raise ValueError("`penalty_below` is below 0, `good_from` above it and not above `best`")
+        if not self.worst <= self.penalty_below < 0 < self.good_from <= self.best:
+            raise ValueError("`worst`, `penalty_below`, 0, `good_from` and `best` go up, in this order")
         if not 0 <= self.network_share <= 1:
             raise ValueError("`network_share` is 0 to 1")
         if not self.half_life >= 60:
             raise ValueError("`half_life` is at least a minute")
-        if not (8 <= self.v4_bits <= 32 and 16 <= self.v6_bits <= 64):
-            raise ValueError("`v4_bits` is 8 to 32, `v6_bits` 16 to 64")
+        if self.v6_bits > 64:
+            raise ValueError("`v6_bits` is at most 64, which counts as one address")
 
 
 @dataclass(slots=True)
 class _Karma:
-    """Of a connection: the score that it came with, and what it has earned since."""
+    """Of a connection: the score that it came with, what it has earned since, and its marks: by whom, for what."""
 
     before: float = 0.0
     earned: float = 0.0
-    marks: set[tuple[str, str]] = field(default_factory=set)  # by whom, for what
+    marks: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Karma(Plugin[Options]):
@@ -86,7 +84,7 @@ class Karma(Plugin[Options]):
       place of the greeting, "reject" `554`, "naughty" refuses its recipients. Who gets there while connected hears
       `421 4.7.1` at the next MAIL.
     * `good_from` (5): from that score on there is a `pass` in the record, which other plugins may trust.
-    * `best` (20): more than that nobody earns.
+    * `best` (20), `worst` (-40): more than that nobody earns, and less neither: one address is not its network.
     * `half_life` (1 day): in each of them a score loses half of itself; so everybody leaves the box in the end.
     * `network_share` (0.1): how much of the network's score counts; `v4_bits`, `v6_bits` (24, 48) say how large one is.
     * `stored` (1), `rejected` (-1), `deferred` (0), `unknown_recipient` (-1), `relay` (-3), `early_talker` (-3),
@@ -103,60 +101,41 @@ class Karma(Plugin[Options]):
     def warnings(self, place: Place) -> Iterator[tuple[str, str]]:
         if trouble := place.says_of_plugins(self.options.neutral - _NEUTRAL):
             yield "neutral", trouble
+        if (alone := self.options.network_share * self.options.worst) <= self.options.penalty_below:
+            hint = "puts all of its network into the box"
+            yield "worst", f"times network_share is {alone:g}: one bad address {hint}; write less of either"
 
     async def start(self, services: Services) -> None:
-        self._records = services.records
-        await self._records.open()
+        options = self.options
+        scale = (options.half_life, options.network_share, options.v4_bits, options.v6_bits)
+        self._scores = Reputation(services.records, self.name, *scale)
+        await services.records.open()
 
     def on_connect(self, connection: Connection) -> Reply | Naughty | Awaitable[Reply | Naughty | None] | None:
         address = connection.remote_address
-        if not address or (self.options.exempt and packed_address(address) in self.options.exempt):
+        if not address or self.options.exempt.covers(address):
             return None
-        connection.notes.put(_Karma())
+        self.keep(connection, karma := _Karma())
+        return at_once(self._judge(connection, karma))
+
+    async def _judge(self, connection: Connection, karma: _Karma) -> Reply | Naughty | None:
+        options = self.options
         try:
-            answer = self._look(connection)
+            own, of_network = await self._scores.of(connection.remote_address)
         except StateError as error:
-            return self._unknown(connection, error)
-        return self._look_later(connection, answer) if isinstance(answer, Awaitable) else answer
-
-    def _look(self, connection: Connection) -> Reply | Naughty | Awaitable[Reply | Naughty | None] | None:
-        own, network = self._keys(connection)
-        share, half_life = self.options.network_share, self.options.half_life
-        judge: Callable[[float, float], Reply | Naughty | None] = partial(self._judge, connection)
-        if not share:
-            return then(self._records.score(own, half_life), lambda score: judge(score, 0.0))
-        return then(
-            self._records.score(own, half_life),
-            lambda score: then(self._records.score(network, half_life), lambda more: judge(score, share * more)),
-        )
-
-    async def _look_later(
-        self, connection: Connection, pending: Awaitable[Reply | Naughty | None]
-    ) -> Reply | Naughty | None:
-        try:
-            return await pending
-        except StateError as error:
-            return self._unknown(connection, error)
-
-    def _unknown(self, connection: Connection, error: StateError) -> Reply | None:
-        self.record(connection, "error", f"nobody knows its karma: {error}")
-        return None
-
-    def _judge(self, connection: Connection, own: float, of_network: float) -> Reply | Naughty | None:
-        options, score = self.options, own + of_network
-        connection.notes.put(_Karma(score))
+            self.record(connection, "error", f"nobody knows its karma: {error}")
+            return None
+        karma.before = own + of_network
         evidence = f"karma {own:+.1f}, its network's {of_network:+.1f}"
-        if score >= options.good_from:
+        if karma.before >= options.good_from:
             self.record(connection, "pass", evidence)
-        if score > options.penalty_below:
+        if karma.before > options.penalty_below:
             return None
         self.record(connection, "fail", evidence)
-        if options.penalty == "naughty":
-            return naughty(options.reason)
-        return reject("5.7.1", options.reason) if options.penalty == "reject" else defer("4.7.1", options.reason)
+        return act(options.penalty, options.reason)
 
     def on_mail(self, txn: Transaction, sender: Address) -> Reply | None:
-        karma = txn.connection.notes.get(_Karma)
+        karma = self.kept(txn.connection, _Karma)
         if karma is None or not karma.earned < 0 or karma.before + karma.earned > self.options.penalty_below:
             return None
         if txn.connection.naughty is not None:
@@ -165,7 +144,7 @@ class Karma(Plugin[Options]):
         return defer("4.7.1", self.options.reason, code=421).hang_up()
 
     def on_verdict(self, verdict: Verdict) -> None:
-        karma = verdict.connection.notes.get(_Karma)
+        karma = self.kept(verdict.connection, _Karma)
         if karma is None or verdict.shadow or verdict.plugin == self.name or verdict.plugin in self.options.neutral:
             return
         reply = verdict.opinion
@@ -178,7 +157,7 @@ class Karma(Plugin[Options]):
             karma.earned += self.options.rejected if reply.is_permanent else self.options.deferred
 
     def on_reset(self, txn: Transaction) -> None:
-        karma = txn.connection.notes.get(_Karma)
+        karma = self.kept(txn.connection, _Karma)
         if karma is None:
             return
         options = self.options
@@ -192,22 +171,14 @@ class Karma(Plugin[Options]):
                 karma.earned += options.relay
 
     def on_disconnect(self, connection: Connection) -> None:
-        karma = connection.notes.get(_Karma)
+        karma = self.kept(connection, _Karma)
         if karma is None or connection.is_exempt:
             return
         options = self.options
         earned = karma.earned + options.protocol_error * _bad_commands(connection)
-        earned += options.early_talker * connection.early_talker
+        earned = max(earned + options.early_talker * connection.early_talker, min(0.0, options.worst - karma.before))
         if earned:
-            own, network = self._keys(connection)
-            self._records.add(own, earned, options.half_life)
-            if options.network_share:
-                self._records.add(network, earned, options.half_life)
-
-    def _keys(self, connection: Connection) -> tuple[str, str]:
-        address, options = connection.remote_address, self.options
-        network = network_of(address, options.v4_bits, options.v6_bits)
-        return state_key(self.name, network_of(address, 32, 64)), state_key(self.name, network, "*")
+            self._scores.add(connection.remote_address, earned)
 
 
 def _bad_commands(about: Connection | Transaction) -> int:

@@ -2,30 +2,34 @@
 
 from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from functools import partial
+from typing import Literal, TypeAlias
 
 from fastsmtp.plugin import (
+    NO_ADDRESSES,
+    NOBODY,
     Address,
-    AddressList,
+    AddressEntries,
     Connection,
+    Lack,
     Networks,
-    NetworkSet,
     Place,
     Plugin,
     RateText,
     Reply,
     Services,
     Transaction,
+    V4Bits,
+    V6Bits,
     defer,
     network_of,
-    packed_address,
-    parse_address_entry,
     state_key,
+    take_each,
+    then,
 )
 
 __all__ = ["Limit", "Options", "RateLimit"]
 
-_NOBODY: Final = NetworkSet(())
 _OF_CONNECTION = ("address", "network")
 _OF_RECIPIENT = ("recipient", "recipient_domain")
 
@@ -64,22 +68,18 @@ class Options:
     """`limits` has to be given."""
 
     limits: tuple[Limit, ...]
-    exempt: Networks = _NOBODY
+    exempt: Networks = NOBODY
     exempt_users: bool = False
-    exempt_senders: tuple[str, ...] = ()
-    exempt_recipients: tuple[str, ...] = ()
-    v4_bits: int = 24
-    v6_bits: int = 64
+    exempt_senders: AddressEntries = NO_ADDRESSES
+    exempt_recipients: AddressEntries = NO_ADDRESSES
+    v4_bits: V4Bits = 24
+    v6_bits: V6Bits = 64
     hang_up: bool = False
     reason: str = "Too much for now, try again later"
 
     def __post_init__(self) -> None:
         if not self.limits:
             raise ValueError("`limits` has no limit in it")
-        if not (8 <= self.v4_bits <= 32 and 16 <= self.v6_bits <= 128):
-            raise ValueError("`v4_bits` is 8 to 32, `v6_bits` 16 to 128")
-        for entry in (*self.exempt_senders, *self.exempt_recipients):
-            parse_address_entry(entry)  # says what is wrong with it
 
 
 Named: TypeAlias = tuple[tuple[Limit, str], ...]
@@ -116,8 +116,6 @@ class RateLimit(Plugin[Options]):
     async def start(self, services: Services) -> None:
         self._buckets = services.buckets
         limits = self.options.limits
-        self._exempt_senders = AddressList(map(parse_address_entry, self.options.exempt_senders))
-        self._exempt_recipients = AddressList(map(parse_address_entry, self.options.exempt_recipients))
         self._at_connect = self._named(limit for limit in limits if limit.what == "connections")
         self._at_mail = self._named(limit for limit in limits if limit.what == "messages" and not limit.at_rcpt)
         self._at_rcpt = self._named(limit for limit in limits if limit.at_rcpt)
@@ -127,7 +125,7 @@ class RateLimit(Plugin[Options]):
         return tuple((limit, state_key(self.name, str(limit), str(limit.rate.burst))) for limit in limits)
 
     def on_connect(self, connection: Connection) -> Reply | Awaitable[Reply | None] | None:
-        if not self._at_connect or packed_address(connection.remote_address) in self.options.exempt:
+        if not self._at_connect or self.options.exempt.covers(connection.remote_address):
             return None
         return self._take(connection, self._keys(self._at_connect, connection))
 
@@ -139,7 +137,7 @@ class RateLimit(Plugin[Options]):
     def on_rcpt(self, txn: Transaction, recipient: Address) -> Reply | Awaitable[Reply | None] | None:
         if not self._at_rcpt or self._is_exempt(txn.connection, txn.sender):
             return None
-        if self._exempt_recipients.find(recipient):
+        if self.options.exempt_recipients.find(recipient):
             return None
         return self._take(txn, self._keys(self._at_rcpt, txn.connection, txn.sender, recipient))
 
@@ -147,9 +145,7 @@ class RateLimit(Plugin[Options]):
         options = self.options
         if connection.is_trusted or (connection.user and options.exempt_users):
             return True
-        if self._exempt_senders.find(sender):
-            return True
-        return bool(options.exempt) and packed_address(connection.remote_address) in options.exempt
+        return options.exempt_senders.find(sender) is not None or options.exempt.covers(connection.remote_address)
 
     def _keys(
         self,
@@ -179,34 +175,17 @@ class RateLimit(Plugin[Options]):
         return wanted
 
     def _take(self, about: Connection | Transaction, wanted: Wanted) -> Reply | Awaitable[Reply | None] | None:
-        """A token for each limit, as long as there are some."""
-        for index, (limit, key) in enumerate(wanted):
-            wait_s = self._buckets.take(key, limit.rate)
-            if not isinstance(wait_s, float):
-                return self._take_later(about, wanted, index, wait_s)
-            if wait_s:
-                return self._refuse(about, wanted, index, wait_s)
-        return None
+        lack = take_each(self._buckets, wanted)
+        if lack is None:
+            return None
+        refuse = partial(self._refuse, about, wanted)
+        return refuse(lack) if isinstance(lack, Lack) else then(lack, refuse)
 
-    async def _take_later(
-        self, about: Connection | Transaction, wanted: Wanted, first: int, pending: Awaitable[float]
-    ) -> Reply | None:
-        """The same from `first` on, for whose token somebody has been asked."""
-        wait_s = await pending
-        for index in range(first, len(wanted)):
-            if index > first:
-                limit, key = wanted[index]
-                taken = self._buckets.take(key, limit.rate)
-                wait_s = taken if isinstance(taken, float) else await taken
-            if wait_s:
-                return self._refuse(about, wanted, index, wait_s)
-        return None
-
-    def _refuse(self, about: Connection | Transaction, wanted: Wanted, index: int, wait_s: float) -> Reply:
-        for limit, key in wanted[:index]:
-            self._buckets.give_back(key, limit.rate)
-        limit, key = wanted[index]
-        self.record(about, "fail", f"{limit}: {key.rpartition(' ')[2]}, again in {wait_s:.0f} s")
+    def _refuse(self, about: Connection | Transaction, wanted: Wanted, lack: Lack | None) -> Reply | None:
+        if lack is None:
+            return None
+        limit, key = wanted[lack.index]
+        self.record(about, "fail", f"{limit}: {key.rpartition(' ')[2]}, again in {lack.wait_s:.0f} s")
         text = f"{self.options.reason}: {limit}"
         return defer("4.7.1", text, code=421).hang_up() if self.options.hang_up else defer("4.7.1", text, code=451)
 

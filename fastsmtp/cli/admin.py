@@ -21,7 +21,8 @@ def open_admin(config: Path | None, *, make: bool = False) -> Iterator["Admin"]:
 
     Raises ConfigurationError, DirectoryError.
     """
-    from fastsmtp.config.load import find_file, load
+    from fastsmtp.config.file import find_file
+    from fastsmtp.config.load import load
 
     with connect_admin(load(find_file(config)), make=make) as admin:
         yield admin

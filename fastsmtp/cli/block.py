@@ -35,7 +35,8 @@ def block() -> None:
 @config_option
 def add(name: str, entry: str, reason: str, config: Path | None) -> None:
     """Put ENTRY on a list: an address, a domain, a local part (ann@), a '*' pattern, a /regex/, or an '!exception'."""
-    from fastsmtp.config.load import find_file, load
+    from fastsmtp.config.file import find_file
+    from fastsmtp.config.load import load
 
     settings = load(find_file(config))
     with connect_admin(settings) as admin:

@@ -15,7 +15,7 @@ __all__ = ["check"]
 def check(config: Path | None) -> None:
     """Check the configuration, the plugins, the database and the folders. Ports are not tried."""
     from fastsmtp.cli.survey import survey
-    from fastsmtp.config.load import find_file
+    from fastsmtp.config.file import find_file
 
     findings = survey(find_file(config))
     rows = [(finding.subject, finding.level, finding.sentence) for finding in findings if finding.level != "error"]

@@ -22,7 +22,8 @@ def migrate(config: Path | None) -> None:
     A server that runs goes on. A SQLite file is made when there is none.
     """
     from fastsmtp.cli.admin import refuse_foreign
-    from fastsmtp.config.load import find_file, load
+    from fastsmtp.config.file import find_file
+    from fastsmtp.config.load import load
     from fastsmtp.config.places import SqliteUrl
     from fastsmtp.directory.admin import SqliteAdmin
     from fastsmtp.directory.migrate import migrate_sqlite

@@ -89,7 +89,8 @@ def explain(
 
     That of a connection comes with its transactions. Without ID: a list of those that fit, the latest first.
     """
-    from fastsmtp.config.load import find_file, load
+    from fastsmtp.config.file import find_file
+    from fastsmtp.config.load import load
     from fastsmtp.records.search import Query, RecordReader, read_id
 
     wanted = None if id is None else read_id(id)

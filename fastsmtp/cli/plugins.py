@@ -14,8 +14,9 @@ __all__ = ["plugins"]
 @config_option
 def plugins(config: Path | None, *, as_json: bool) -> None:
     """Show the plugins stage by stage, in the order in which they are asked, and where not all listeners have them."""
+    from fastsmtp.config.file import find_file
     from fastsmtp.config.listeners import users_of
-    from fastsmtp.config.load import find_file, load
+    from fastsmtp.config.load import load
     from fastsmtp.pipeline.loader import load_plugins
     from fastsmtp.smtp.effects import Stage
 

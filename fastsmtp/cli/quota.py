@@ -21,7 +21,8 @@ def quota() -> None:
 @config_option
 def show(target: str, config: Path | None, as_json: bool) -> None:
     """Show the mail and the quota of one user, or of every user of a domain."""
-    from fastsmtp.config.load import find_file, load
+    from fastsmtp.config.file import find_file
+    from fastsmtp.config.load import load
     from fastsmtp.delivery.quota import usage
     from fastsmtp.directory.lookup import is_mailbox_name
     from fastsmtp.errors import StartError

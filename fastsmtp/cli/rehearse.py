@@ -79,7 +79,8 @@ def test_plugin(
     """
     from ipaddress import ip_address
 
-    from fastsmtp.config.load import find_file, load
+    from fastsmtp.config.file import find_file
+    from fastsmtp.config.load import load
     from fastsmtp.testing.rehearsal import Part, Rehearsal
 
     if (name is None) != ask_all:

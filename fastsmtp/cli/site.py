@@ -1,16 +1,14 @@
-"""Makes a site: a folder with a configuration, a directory and a mail root."""
+"""Makes a site: a folder with a configuration, a directory and a mail root.
+
+What that takes is imported where it is done: `serve` imports this, too, and hardly ever has something to make.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from fastsmtp.config.load import FILE_NAME
-from fastsmtp.config.starter import starter_plugins, write_lists
-from fastsmtp.config.template import render
-from fastsmtp.config.tls import CertificateFiles
-from fastsmtp.directory.admin import SqliteAdmin
+from fastsmtp.config.file import FILE_NAME
 from fastsmtp.errors import ConfigurationError, FastsmtpError, StartError
-from fastsmtp.server.tls.selfsigned import make_self_signed
 
 __all__ = ["DATABASE_NAME", "DEMO_DOMAIN", "DEMO_FOLDER", "LISTS_NAME", "MAIL_NAME", "create_site", "demo_site"]
 
@@ -39,6 +37,9 @@ def create_site(
     The configuration is written last: where it is, the site is complete. Raises ConfigurationError when a file is there
     already (nothing is touched then), StartError when the folder cannot be written.
     """
+    from fastsmtp.config.starter import starter_plugins, write_lists
+    from fastsmtp.config.template import render
+
     configuration, database = folder / FILE_NAME, folder / DATABASE_NAME
     existing = [path for path in (configuration, database) if path.exists()]
     if existing:
@@ -64,6 +65,9 @@ def demo_site(folder: Path) -> Path:
     configuration = folder / FILE_NAME
     if configuration.exists():
         return configuration
+    from fastsmtp.config.tls import CertificateFiles
+    from fastsmtp.server.tls.selfsigned import make_self_signed
+
     values: dict[str, object] = {"hostname": f"mx.{DEMO_DOMAIN}", "listen.smtp": ["127.0.0.1:2525"]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +81,8 @@ def demo_site(folder: Path) -> Path:
 
 
 def _fill(database: Path, domain: str | None, users: Sequence[str]) -> None:
+    from fastsmtp.directory.admin import SqliteAdmin
+
     try:
         with SqliteAdmin(database, create=True) as admin:
             if domain is not None:

@@ -6,14 +6,14 @@ No timer is needed: an idle writer takes a message at once, a busy one finds mor
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from time import perf_counter_ns
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from fastsmtp.smtp.replies import STORE_FULL, STORE_TROUBLE, Reply
 from fastsmtp.stats import Stats
 
-__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "STALL_S", "BatchWriter", "Batcher", "StoreCounts", "Waiting"]
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "STALL_S", "BatchWriter", "Batcher", "Reader", "Receipt", "StoreCounts"]
 
 BATCH_MESSAGES: Final = 256
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -28,11 +28,9 @@ _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, BATCH_MESSAGES)
 
 logger = logging.getLogger("fastsmtp.delivery")
 
-Item = TypeVar("Item")
 
-
-class BatchWriter(Protocol[Item]):
-    """Writes one batch at a time, away from the event loop; never two."""
+class BatchWriter(Protocol):
+    """Writes one batch at a time, away from the event loop; never two. What an item is, only who gives them knows."""
 
     def open(self) -> int:
         """Get ready; gives a descriptor that becomes readable whenever a batch is done."""
@@ -42,7 +40,7 @@ class BatchWriter(Protocol[Item]):
         """How many bytes of journal the next batch may take; infinite where there is none."""
         ...
 
-    def start(self, items: list[Item]) -> None:
+    def start(self, items: list[Any]) -> None:
         """Begin to write these."""
         ...
 
@@ -55,16 +53,54 @@ class BatchWriter(Protocol[Item]):
         ...
 
 
-class Waiting:
-    """An item (whose type the batcher knows), what it takes, and where its reply goes."""
+class Reader(Protocol):
+    """Who waits for the reply to one message at a time."""
 
-    __slots__ = ("answer", "item", "journal_bytes", "size")
+    def answered(self, reply: Reply) -> None:
+        """Here it is."""
+        ...
 
-    def __init__(self, item: Any, size: int, journal_bytes: int, answer: asyncio.Future[Reply]) -> None:
+
+class Receipt:
+    """What there is of the reply to an item while the item is being written: to be awaited, or to `tell` a reader.
+
+    A future and its callback, which the event loop calls later, cost more than all that a store does for a message.
+    """
+
+    __slots__ = ("_future", "_reader", "_reply", "item", "journal_bytes", "size")
+
+    def __init__(self, item: Any, size: int, journal_bytes: int) -> None:
+        """`size` and `journal_bytes` are what the item takes in files and in a journal."""
         self.item = item
         self.size = size
         self.journal_bytes = journal_bytes
-        self.answer = answer
+        self._reader: Reader | None = None
+        self._future: asyncio.Future[Reply] | None = None
+        self._reply: Reply | None = None
+
+    def tell(self, reader: Reader) -> None:
+        """Have the reply told to this one as soon as it is there, which it is not yet. There is one reader at most."""
+        self._reader = reader
+
+    def future(self) -> asyncio.Future[Reply]:
+        """The same as a future of the running event loop, for who wants more of it than to wait."""
+        if self._future is None:
+            self._future = asyncio.get_running_loop().create_future()
+            if self._reply is not None:
+                self._future.set_result(self._reply)
+        return self._future
+
+    def __await__(self) -> Generator[Any, None, Reply]:
+        return self.future().__await__()
+
+    def settle(self, reply: Reply) -> None:
+        """Here is the reply."""
+        self._reply = reply
+        if self._future is not None and not self._future.done():  # cancelled: nobody waits any more
+            self._future.set_result(reply)
+        if self._reader is not None:
+            self._reader.answered(reply)
+            self._reader = None
 
 
 class StoreCounts:
@@ -103,16 +139,16 @@ class StoreCounts:
             self._cells[self._bytes] += size
 
 
-class Batcher(Generic[Item]):
+class Batcher:
     """Gives batches of items to a writer, one after the other; each item gets a Reply.
 
     Everything here happens on the event loop's thread, once a batch: a wake-up costs more than a message.
     """
 
-    def __init__(self, writer: BatchWriter[Item], counts: StoreCounts, *, stall_s: float = STALL_S) -> None:
+    def __init__(self, writer: BatchWriter, counts: StoreCounts, *, stall_s: float = STALL_S) -> None:
         self._writer = writer
-        self._pending: deque[Waiting] = deque()
-        self._batch: list[Waiting] = []
+        self._pending: deque[Receipt] = deque()
+        self._batch: list[Receipt] = []
         self._begun_ns = 0
         self._is_open = False
         self._is_busy = False
@@ -128,22 +164,22 @@ class Batcher(Generic[Item]):
         self._loop.add_reader(self._descriptor, self._finished)
         self._is_open = True
 
-    def put(self, item: Item, size: int, journal_bytes: int = 0) -> asyncio.Future[Reply]:
-        """Give an item to the writer; its reply comes with the future.
+    def put(self, item: Any, size: int, journal_bytes: int = 0) -> Receipt:
+        """Give an item to the writer; its reply comes with the receipt.
 
         `size` are the bytes of its files, `journal_bytes` what it takes in a journal. Raises RuntimeError when the
         batcher is not open.
         """
         if not self._is_open:
             raise RuntimeError("the store is not open")
-        answer = self._loop.create_future()
-        self._pending.append(Waiting(item, size, journal_bytes, answer))
+        receipt = Receipt(item, size, journal_bytes)
+        self._pending.append(receipt)
         if not self._is_busy:
             # Not at once: whatever else this turn of the loop brings shall be in the batch.
             self._is_busy = True
             self._begun_ns = perf_counter_ns()
             self._loop.call_soon(self._hand_over)
-        return answer
+        return receipt
 
     @property
     def busy_s(self) -> float:
@@ -158,7 +194,7 @@ class Batcher(Generic[Item]):
             self._hand_over()
 
     async def close(self) -> None:
-        """Finish what was given, then stop the writer; all futures are done afterwards."""
+        """Finish what was given, then stop the writer; all replies are there afterwards."""
         if not self._is_open:
             return
         self._is_open = False
@@ -172,25 +208,27 @@ class Batcher(Generic[Item]):
         """Give the writer its next batch, if there is one."""
         pending = self._pending
         while pending:
-            batch: list[Waiting] = []
+            batch: list[Receipt] = []
             size = 0
             room = self._writer.room()
             while pending and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
-                room -= pending[0].journal_bytes
+                receipt = pending[0]
+                room -= receipt.journal_bytes
                 if room < 0:
                     break
-                batch.append(pending.popleft())
-                size += batch[-1].size
+                batch.append(receipt)
+                size += receipt.size
+                pending.popleft()
             if not batch:
                 self._counts.stall()
                 self._stall = self._loop.call_later(self._stall_s, self._give_up)
                 return
             self._begun_ns = perf_counter_ns()
             try:
-                self._writer.start([member.item for member in batch])
+                self._writer.start([receipt.item for receipt in batch])
             except Exception:
                 logger.exception("a batch of %d messages cannot be written", len(batch))
-                self._answer([(member, STORE_TROUBLE) for member in batch], 0)
+                self._answer([(receipt, STORE_TROUBLE) for receipt in batch], 0)
                 continue
             self._batch = batch
             return
@@ -200,7 +238,7 @@ class Batcher(Generic[Item]):
     def _give_up(self) -> None:
         """Nothing made room in the journal for too long."""
         self._stall = None
-        deferred = [(member, STORE_FULL) for member in self._pending]
+        deferred = [(receipt, STORE_FULL) for receipt in self._pending]
         self._pending.clear()
         logger.error("the journal is full and nothing frees it: %d messages deferred", len(deferred))
         self._answer(deferred, 0)
@@ -217,14 +255,17 @@ class Batcher(Generic[Item]):
             answers = list(zip(batch, replies, strict=True))
         except Exception:
             logger.exception("nobody knows what became of a batch of %d messages", len(batch))
-            answers = [(pending, STORE_TROUBLE) for pending in batch]
+            answers = [(receipt, STORE_TROUBLE) for receipt in batch]
         elapsed_ns = perf_counter_ns() - self._begun_ns
         self._hand_over()  # first, so that the disk works while we talk
         self._answer(answers, elapsed_ns)
 
-    def _answer(self, answers: list[tuple[Waiting, Reply]], elapsed_ns: int) -> None:
-        self._counts.batch(len(answers), elapsed_ns)
-        for pending, reply in answers:
-            self._counts.message(reply, pending.size)
-            if not pending.answer.done():  # cancelled: the connection is gone
-                pending.answer.set_result(reply)
+    def _answer(self, answers: list[tuple[Receipt, Reply]], elapsed_ns: int) -> None:
+        counts = self._counts
+        counts.batch(len(answers), elapsed_ns)
+        for receipt, reply in answers:
+            counts.message(reply, receipt.size)
+            try:
+                receipt.settle(reply)
+            except Exception:  # whatever it is, the others are to hear theirs
+                logger.exception("a reply that nobody could be told")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import re
+from collections.abc import Awaitable, Iterable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 
 from fastsmtp import _maildir
 from fastsmtp.config.model import MaildirSettings
-from fastsmtp.delivery.batch import Batcher, StoreCounts
+from fastsmtp.delivery.batch import Batcher, Receipt, StoreCounts
 from fastsmtp.delivery.checkpointer import Checkpointer
 from fastsmtp.delivery.journal import Ring
 from fastsmtp.delivery.quota import MaildirQuotas
@@ -50,22 +51,16 @@ class _Names:
     """
 
     def __init__(self, hostname: str) -> None:
-        host = hostname.replace("/", "\\057").replace(":", "\\072").encode()[:_HOST_BYTES]
-        self._process = b"P%dQ" % os.getpid()
-        self._host = b"R%b.%b,S=" % (token_hex(8).encode(), host)
+        host = hostname.replace("/", "\\057").replace(":", "\\072").encode()[:_HOST_BYTES].decode(errors="ignore")
+        self._process = f"P{os.getpid()}Q"
+        self._host = f"R{token_hex(8)}.{host},S="
         self._count = 0
 
     def new(self, now: float, size: int) -> bytes:
         microseconds = int(now * 1_000_000)
+        seconds = microseconds // 1_000_000
         self._count += 1
-        return b"%d.M%d%b%d%b%d" % (
-            microseconds // 1_000_000,
-            microseconds % 1_000_000,
-            self._process,
-            self._count,
-            self._host,
-            size,
-        )
+        return f"{seconds}.M{microseconds - seconds * 1_000_000}{self._process}{self._count}{self._host}{size}".encode()
 
 
 class MaildirStore:
@@ -86,7 +81,7 @@ class MaildirStore:
         self._counts = StoreCounts(stats)
         self._waits_for_disk = settings.durability != "none"
         self._resources = ExitStack()
-        self._batcher: Batcher[Item] | None = None
+        self._batcher: Batcher | None = None
         self._checkpointer: Checkpointer | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -164,7 +159,7 @@ class MaildirStore:
             self._checkpointer = None
         self._resources.close()
 
-    def store(self, transaction: Transaction) -> Reply | asyncio.Future[Reply]:
+    def store(self, transaction: Transaction) -> Reply | Awaitable[Reply]:
         """One file for each distinct mailbox of the recipients.
 
         A recipient without a mailbox refuses the message, and so does a mailbox over its quota: for all, or in LMTP for
@@ -174,17 +169,19 @@ class MaildirStore:
         if transaction.replies_each:
             transaction.refuse_each({one.address: NOBODY_TOOK_IT for one in recipients if not one.mailboxes})
             recipients = transaction.remaining
-        mailboxes: dict[tuple[str, str], tuple[Mailbox, Address]] = {}
+        targets: list[tuple[Mailbox, Address]] = []
         has_quotas = False
         for recipient in recipients:
             if not recipient.mailboxes:
                 return NOBODY_TOOK_IT
             for mailbox in recipient.mailboxes:
-                mailboxes.setdefault(mailbox[:2], (mailbox, recipient.address))
+                targets.append((mailbox, recipient.address))
                 if mailbox.quota_bytes is not None:
                     has_quotas = True
-        if not mailboxes:
+        if not targets:
             return NOBODY_TOOK_IT
+        if len(targets) > 1:
+            targets = _one_each(targets)
         if self.has_failed:
             return STORE_TROUBLE
 
@@ -201,7 +198,7 @@ class MaildirStore:
         copies = []
         total_size = 0
         try:
-            for mailbox, address in mailboxes.values():
+            for mailbox, address in targets:
                 head = top + trace.delivered_to(address)
                 size = len(head) + content_size
                 copies.append((mailbox.domain.encode(), mailbox.user.encode(), self._names.new(now, size), head))
@@ -213,16 +210,17 @@ class MaildirStore:
         item = Item(transaction.id, delivery, spool)
         if not has_quotas:
             return self._write(item, total_size)
-        sizes = [
-            (mailbox, len(head) + content_size)
-            for (mailbox, _), (*_, head) in zip(mailboxes.values(), copies, strict=True)
-        ]
-        write = partial(self._write, item, total_size)
+        sizes = [(mailbox, len(copy[3]) + content_size) for (mailbox, _), copy in zip(targets, copies, strict=True)]
+        write = partial(self._write_in_future, item, total_size)
         if transaction.replies_each:
-            return self.quotas.deliver_each(recipients, sizes, write, lambda: self.store(transaction))
+            return self.quotas.deliver_each(recipients, sizes, write, partial(self.store, transaction))
         return self.quotas.deliver(sizes, write)
 
-    def _write(self, item: Item, total_size: int) -> Reply | asyncio.Future[Reply]:
+    def _write_in_future(self, item: Item, total_size: int) -> Reply | asyncio.Future[Reply]:
+        reply = self._write(item, total_size)
+        return reply.future() if isinstance(reply, Receipt) else reply
+
+    def _write(self, item: Item, total_size: int) -> Reply | Receipt:
         if not self._waits_for_disk:
             # There is no sync to share, and a thread would cost more than the few system calls.
             reply = self._writer.write_now(item)
@@ -234,6 +232,14 @@ class MaildirStore:
         if journal_bytes and journal_bytes > self._limit:  # too large for it
             journal_bytes = 0
         return self._batcher.put(item, total_size, journal_bytes)
+
+
+def _one_each(targets: Iterable[tuple[Mailbox, Address]]) -> list[tuple[Mailbox, Address]]:
+    """Each mailbox once, with the first recipient who leads there."""
+    first: dict[tuple[str, str], tuple[Mailbox, Address]] = {}
+    for mailbox, address in targets:
+        first.setdefault(mailbox[:2], (mailbox, address))
+    return list(first.values())
 
 
 def _content(message: Message) -> list[bytes]:

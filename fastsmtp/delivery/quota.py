@@ -151,7 +151,7 @@ class MaildirQuotas:
         recipients: Sequence[Recipient],
         copies: Sequence[tuple[Mailbox, int]],
         write: Callable[[], Reply | asyncio.Future[Reply]],
-        store_the_rest: Callable[[], Reply | asyncio.Future[Reply]],
+        store_the_rest: Callable[[], Reply | Awaitable[Reply]],
     ) -> asyncio.Future[Reply]:
         """Refuse the recipients one by one whose mailboxes have no room, then `store_the_rest` without them.
 
@@ -167,7 +167,7 @@ class MaildirQuotas:
         recipients: Sequence[Recipient],
         copies: Sequence[tuple[Mailbox, int]],
         write: Callable[[], Reply | asyncio.Future[Reply]],
-        store_the_rest: Callable[[], Reply | asyncio.Future[Reply]],
+        store_the_rest: Callable[[], Reply | Awaitable[Reply]],
     ) -> Reply:
         size = max(size for _, size in copies)
         has_refused = False

@@ -88,11 +88,11 @@ class MaildirWriter:
         results = self._writer.finish()
         if results is None:
             return None
+        items, self._items = self._items, []
         replies = [
             stored_as(item.transaction_id) if result is None else self._reply(item, result)
-            for item, result in zip(self._items, results, strict=True)
+            for item, result in zip(items, results, strict=True)
         ]
-        self._items = []
         if self.checkpointer is not None:
             self.checkpointer.published()
         return replies

@@ -25,7 +25,7 @@ from fastsmtp.config.units import Spelling
 from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.smtp.address import Address, fold, parse_mailbox
 
-__all__ = ["AddressEntries", "AddressEntry", "AddressList", "find_in", "parse_address_entry"]
+__all__ = ["NO_ADDRESSES", "AddressEntries", "AddressEntry", "AddressList", "find_in", "parse_address_entry"]
 
 _REPEATS: Final = 3
 _CHOICES: Final = 8
@@ -142,18 +142,6 @@ class AddressList:
         return self._exceptions is not None and self._exceptions.find(address) is not None
 
 
-def _address_list(value: object) -> AddressList:
-    if isinstance(value, AddressList):
-        return value
-    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in value):
-        return AddressList(map(parse_address_entry, value))
-    raise ValueError(f'{value!r} is no list of entries; write one like ["ann@example.org", "example.net"]')
-
-
-AddressEntries = Annotated[AddressList, PlainValidator(_address_list), Spelling("list of addresses")]
-"""Entries of any form as an option of a plugin; the default is `AddressList()`."""
-
-
 def find_in(lists: Sequence[AddressList], address: Address) -> AddressEntry | None:
     """As `find` of one list in which all of them stood, one after the other."""
     for one in lists:
@@ -216,3 +204,17 @@ def _regex(text: str) -> Matches:
     except (re.error, OverflowError, Warning) as error:
         raise ValueError(f"/{text}/ is no regular expression: {error}") from None
     return lambda address: fullmatch(address) is not None
+
+
+def _address_list(value: object) -> AddressList:
+    if isinstance(value, AddressList):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in value):
+        return AddressList(map(parse_address_entry, value))
+    raise ValueError(f'{value!r} is no list of entries; write one like ["ann@example.org", "example.net"]')
+
+
+NO_ADDRESSES: Final = AddressList()
+
+AddressEntries = Annotated[AddressList, PlainValidator(_address_list), Spelling("list of addresses")]
+"""Entries of any form as an option of a plugin."""

@@ -9,9 +9,10 @@ from typing import Any, Final, TypeAlias
 
 from fastsmtp.pipeline.guard import AnyOpinion, Guard, ShadowGuard, describe
 from fastsmtp.pipeline.loader import LoadedPlugin
-from fastsmtp.plugin import Address, Connection, Naughty, Reply, Stage, Transaction, Verdict
+from fastsmtp.plugin import Address, Naughty, Reply, Stage, Verdict
 from fastsmtp.ports import Clock
 from fastsmtp.smtp.record import Result
+from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.stats import Stats
 
 __all__ = ["Chain", "Decision"]
@@ -21,6 +22,10 @@ Decision: TypeAlias = tuple[Reply | None, Any]
 
 # Up to RCPT a naughty mark can wait for RCPT; later there is nothing left to wait for.
 _BEFORE_RCPT: Final = (Stage.CONNECT, Stage.HELLO, Stage.AUTH, Stage.MAIL, Stage.VERB)
+
+
+# A tuple, since `Reply | Naughty` would be a new object at every question.
+_OPINIONS: Final = (Reply, Naughty, Address, Mapping)
 
 
 class Chain:
@@ -34,6 +39,7 @@ class Chain:
             for stage in loaded.stages:
                 hooks.setdefault(stage, []).append(guard(loaded, stage, stats, clock, remembers=remembers))
         self._hooks = {stage: tuple(guards) for stage, guards in hooks.items()}
+        self._now = clock.monotonic_ns
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -41,93 +47,93 @@ class Chain:
         """The stages at which somebody has a hook."""
         return frozenset(self._hooks)
 
+    def guards(self, stage: Stage) -> tuple[Guard, ...]:
+        """Those of a stage, in order: who asks it for every message looks them up once."""
+        return self._hooks.get(stage, ())
+
     def ask(self, stage: Stage, about: Connection | Transaction, *subject: Any) -> Decision | Awaitable[Decision]:
         """What the plugins of this stage say to `subject`."""
-        return self._go_on(stage, 0, about, subject)
+        return self.ask_all(self._hooks.get(stage, ()), (about, *subject))
 
-    def _go_on(
-        self, stage: Stage, first: int, about: Connection | Transaction, subject: tuple[Any, ...]
-    ) -> Decision | Awaitable[Decision]:
-        guards = self._hooks.get(stage, ())
+    def ask_all(self, guards: tuple[Guard, ...], args: tuple[Any, ...]) -> Decision | Awaitable[Decision]:
+        """The same of the `guards` of a stage; what they are asked about is the first of `args`."""
+        return self._go_on(guards, 0, args)
+
+    def _go_on(self, guards: tuple[Guard, ...], first: int, args: tuple[Any, ...]) -> Decision | Awaitable[Decision]:
+        connection = _connection_of(args[0])
+        begun = self._now()
         for index in range(first, len(guards)):
-            if guards[index].spares_exempt and _connection_of(about).is_exempt:
+            guard = guards[index]
+            if guard.spares_exempt and (connection.is_trusted or connection.user):
                 continue
-            opinion = guards[index].call(about, *subject)
+            opinion = guard.call(args, begun)
+            begun = guard.ended_ns  # one look at the clock for each
             if opinion is None:
                 continue
-            if not isinstance(opinion, Reply | Naughty | Address | Mapping):
-                return self._wait(stage, index, about, subject, opinion)
-            reply, subject = self._weigh(guards[index], about, subject, opinion)
+            if not isinstance(opinion, _OPINIONS):
+                return self._wait(guards, index, args, opinion)
+            reply, args = self._weigh(guard, args, opinion)
             if reply is not None:
-                return reply, subject[0] if subject else None
-        return None, subject[0] if subject else None
+                return reply, _subject(args)
+        return None, _subject(args)
 
     async def _wait(
-        self,
-        stage: Stage,
-        index: int,
-        about: Connection | Transaction,
-        subject: tuple[Any, ...],
-        pending: Awaitable[AnyOpinion],
+        self, guards: tuple[Guard, ...], index: int, args: tuple[Any, ...], pending: Awaitable[AnyOpinion]
     ) -> Decision:
         opinion = await pending
         if opinion is not None:
-            reply, subject = self._weigh(self._hooks[stage][index], about, subject, opinion)
+            reply, args = self._weigh(guards[index], args, opinion)
             if reply is not None:
-                return reply, subject[0] if subject else None
-        rest = self._go_on(stage, index + 1, about, subject)
+                return reply, _subject(args)
+        rest = self._go_on(guards, index + 1, args)
         return rest if isinstance(rest, tuple) else await rest
 
     def _weigh(
-        self,
-        guard: Guard,
-        about: Connection | Transaction,
-        subject: tuple[Any, ...],
-        opinion: Reply | Naughty | Address | Mapping[Address, Reply],
+        self, guard: Guard, args: tuple[Any, ...], opinion: Reply | Naughty | Address | Mapping[Address, Reply]
     ) -> tuple[Reply | None, tuple[Any, ...]]:
-        """What an opinion does: the reply that ends the stage (or None), and the subject to go on with."""
-        name, shadow = guard.loaded.name, guard.loaded.mode == "shadow"
+        """What an opinion does: the reply that ends the stage (or None), and what to go on with."""
+        about, name, shadow = args[0], guard.loaded.name, guard.is_shadow
         connection, transaction = _connection_of(about), about if isinstance(about, Transaction) else None
         self.tell(Stage.VERDICT, Verdict(name, guard.stage, opinion, shadow, connection, transaction))
         if shadow:
             about.results.append(Result(name, "skip", f"shadow {guard.stage.label}: {describe(opinion)}"))
-            return None, subject
+            return None, args
         match opinion:
             case Address():
-                return None, (opinion, *subject[1:])
+                return None, (about, opinion, *args[2:])
             case Naughty() if guard.stage in _BEFORE_RCPT:
                 _attribute(about, name, guard.stage, opinion)
                 _mark(connection, name, opinion, is_observed=opinion.is_observed or guard.stage is Stage.CONNECT)
-                return None, subject
+                return None, args
             case Naughty():
                 if opinion.is_observed:
                     _mark(connection, name, opinion, is_observed=True)
                 # The recipients are there: the mail of who is exempt goes on, and postmaster's; other's ends here.
                 if connection.is_exempt or (
-                    transaction is not None and _only_postmaster(guard.stage, transaction, subject)
+                    transaction is not None and _only_postmaster(guard.stage, transaction, args)
                 ):
-                    return None, subject
+                    return None, args
                 _attribute(about, name, guard.stage, opinion)
                 if transaction is not None and transaction.replies_each and guard.stage is not Stage.RCPT:
-                    return transaction.refuse_each(_all_but_postmaster(transaction, opinion.reply)), subject
-                return opinion.reply, subject
+                    return transaction.refuse_each(_all_but_postmaster(transaction, opinion.reply)), args
+                return opinion.reply, args
             case Reply():
                 if not opinion.is_positive:
                     _attribute(about, name, guard.stage, opinion)
-                return opinion, subject
+                return opinion, args
             case _:
                 refusal = _strictest(opinion.values())
                 if refusal is not None:
                     _attribute(about, name, guard.stage, opinion)
                     if transaction is not None and transaction.replies_each:
                         refusal = transaction.refuse_each(opinion)
-                return refusal, subject
+                return refusal, args
 
     def tell(self, stage: Stage, *args: Any) -> None:
         """Tell every plugin of the stage; whoever has to wait does so beside the dialogue."""
         for guard in self._hooks.get(stage, ()):
-            pending = guard.call(*args)
-            if pending is not None and not isinstance(pending, Reply | Naughty | Address | Mapping):
+            pending = guard.call(args, self._now())
+            if pending is not None and not isinstance(pending, _OPINIONS):
                 task = asyncio.ensure_future(_finish(pending))
                 self._background.add(task)
                 task.add_done_callback(self._background.discard)
@@ -140,6 +146,10 @@ class Chain:
 
 def _connection_of(about: Connection | Transaction) -> Connection:
     return about.connection if isinstance(about, Transaction) else about
+
+
+def _subject(args: tuple[Any, ...]) -> Any:
+    return args[1] if len(args) > 1 else None
 
 
 def _attribute(
@@ -160,9 +170,9 @@ async def _finish(pending: Awaitable[AnyOpinion]) -> None:
     await pending
 
 
-def _only_postmaster(stage: Stage, transaction: Transaction, subject: tuple[Any, ...]) -> bool:
+def _only_postmaster(stage: Stage, transaction: Transaction, args: tuple[Any, ...]) -> bool:
     if stage is Stage.RCPT:
-        return isinstance(subject[0], Address) and subject[0].is_postmaster
+        return isinstance(args[1], Address) and args[1].is_postmaster
     return all(recipient.address.is_postmaster for recipient in transaction.recipients)
 
 

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from fastsmtp.pipeline.loader import LoadedPlugin
-from fastsmtp.plugin import Address, Connection, Credentials, Hello, Naughty, Reply, Stage, Transaction
+from fastsmtp.plugin import Address, Credentials, Hello, Naughty, Reply, Stage
 from fastsmtp.ports import Clock
 from fastsmtp.smtp.record import ANSWERS_KEPT, Asked, Result
 from fastsmtp.smtp.replies import LOCAL_TROUBLE
+from fastsmtp.smtp.transaction import Connection, Transaction
 from fastsmtp.stats import Stats
 
 __all__ = ["AnyOpinion", "Guard", "HookFaultError", "ShadowGuard", "describe"]
@@ -24,6 +25,12 @@ ANSWERS: Final = ("none", "accept", "defer", "reject", "naughty", "rewrite", "pe
 _REFUSED_ON_FAULT: Final = Reply(554, "5.3.0", "Refused: a check of ours could not be made")
 
 _log = logging.getLogger("fastsmtp.pipeline")
+
+# Tuples and numbers, since `Reply | Naughty` would be a new object at every question.
+_VALUES: Final = (Reply, Naughty, Address)
+_OPINIONS: Final = (Reply, Naughty, Address, Mapping)
+_KEPT: Final = ANSWERS_KEPT
+_SILENT_KEPT: Final = ANSWERS_KEPT // 2
 
 # The types that a hook may answer at a stage; a Reply and None are fine everywhere.
 _PATH_STAGES: Final = (Stage.MAIL, Stage.RCPT)
@@ -43,8 +50,10 @@ class Guard:
         """`remembers`: answers are kept with what they are about, for its record."""
         self.loaded = loaded
         self.stage = stage
+        self.is_shadow = loaded.mode == "shadow"
+        self.ended_ns = 0  # when the last call was over that had to wait for nothing
         self._remembers = remembers and stage not in _TOLD_STAGES
-        self._asked: Asked = (loaded.name, stage.label, loaded.mode == "shadow")
+        self._asked: Asked = (loaded.name, stage.label, self.is_shadow)
         self.spares_exempt = loaded.plugin.spares_exempt
         self._hook: Callable[..., AnyOpinion | Awaitable[AnyOpinion]] = getattr(loaded.plugin, stage.value)
         self._now = clock.monotonic_ns
@@ -60,6 +69,7 @@ class Guard:
         self._counts = {
             answer: stats.cell(answers, loaded.name, stage.label, loaded.mode, answer) for answer in ANSWERS
         }
+        self._none = self._counts["none"]
         self._seconds = stats.timer(
             stats.histogram(
                 "fastsmtp_plugin_seconds",
@@ -71,21 +81,21 @@ class Guard:
             stage.label,
         )
 
-    def call(self, *args: Any) -> AnyOpinion | Awaitable[AnyOpinion]:
-        """The opinion, or an awaitable of it that raises nothing."""
-        begun = self._now()
+    def call(self, args: tuple[Any, ...], begun: int) -> AnyOpinion | Awaitable[AnyOpinion]:
+        """The opinion, or an awaitable of it that raises nothing. `begun` is the time, in nanoseconds."""
         try:
             opinion = self._hook(*args)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a guard is there for whatever is raised
             return self._fault(error, args[0], begun)
         if opinion is None:
-            self._cells[self._counts["none"]] += 1
-            took = self._now() - begun
-            self._seconds.observe(took)
+            self.ended_ns = self._now()
+            took = self.ended_ns - begun
+            self._seconds.observe_and_count(took, self._none)
             if self._remembers:
                 self._remember(args[0], None, took)
             return None
-        if not isinstance(opinion, Reply | Naughty | Address) and inspect.isawaitable(opinion):
+        if not isinstance(opinion, _VALUES) and inspect.isawaitable(opinion):
+            self.ended_ns = self._now()
             return self._wait(opinion, args[0], begun)
         return self._settle(opinion, args[0], begun)
 
@@ -122,23 +132,28 @@ class Guard:
             case _:
                 return self._fault(HookFaultError(f"{opinion!r} is no answer to {self.stage.value}"), about, begun)
         self._cells[self._counts[answer]] += 1
-        took = self._now() - begun
+        self.ended_ns = self._now()
+        took = self.ended_ns - begun
         self._seconds.observe(took)
         if self._remembers:
             self._remember(about, None if opinion is None else describe(opinion), took)
         return opinion
 
     def _remember(self, about: Any, answer: str | None, took_ns: int) -> None:
-        answers = about.answers
+        if isinstance(about, Transaction):
+            answers, results = about.answers, about.results
+        else:
+            answers, results = about.answers, about.results
         if answers is None:
             about.answers = answers = []
-        if len(answers) < (ANSWERS_KEPT // 2 if answer is None else ANSWERS_KEPT):
-            answers.append((self._asked, answer, took_ns, len(about.results)))
+        if len(answers) < (_SILENT_KEPT if answer is None else _KEPT):
+            answers.append((self._asked, answer, took_ns, len(results)))
 
     def _fault(self, error: BaseException, about: object, begun: int) -> AnyOpinion:
         """Log the fault once, with its traceback, and give the operator's answer to faults; the client sees no text."""
         self._cells[self._counts["fault"]] += 1
-        took = self._now() - begun
+        self.ended_ns = self._now()
+        took = self.ended_ns - begun
         self._seconds.observe(took)
         _log.error(
             "plugin fault",
@@ -170,14 +185,29 @@ def describe(opinion: Reply | Naughty | Address | Mapping[Address, Reply]) -> st
 class ShadowGuard(Guard):
     """The guard of a plugin in shadow mode: what its hook did to connection, greeting or message is taken back."""
 
-    def call(self, *args: Any) -> AnyOpinion | Awaitable[AnyOpinion]:
+    def call(self, args: tuple[Any, ...], begun: int) -> AnyOpinion | Awaitable[AnyOpinion]:
         """As for every guard."""
+        about = args[0]
+        if isinstance(about, Transaction):
+            return self._call_in_transaction(about, args, begun)
         take_back = _memory_of(args)
-        opinion = super().call(*args)
-        if opinion is None or isinstance(opinion, Reply | Naughty | Address | Mapping):
+        opinion = Guard.call(self, args, begun)
+        if opinion is None or isinstance(opinion, _OPINIONS):
             take_back()
             return opinion
         return self._forget_later(opinion, take_back)
+
+    def _call_in_transaction(
+        self, transaction: Transaction, args: tuple[Any, ...], begun: int
+    ) -> AnyOpinion | Awaitable[AnyOpinion]:
+        """The same without closures, for every message."""
+        connection = transaction.connection
+        is_trusted, remote_name, fields = connection.is_trusted, connection.remote_name, transaction.message.remember()
+        opinion = Guard.call(self, args, begun)
+        if opinion is None or isinstance(opinion, _OPINIONS):
+            _take_back(transaction, is_trusted, remote_name, fields)
+            return opinion
+        return self._forget_later(opinion, partial(_take_back, transaction, is_trusted, remote_name, fields))
 
     @staticmethod
     async def _forget_later(pending: Awaitable[AnyOpinion], take_back: Callable[[], None]) -> AnyOpinion:
@@ -187,11 +217,18 @@ class ShadowGuard(Guard):
             take_back()
 
 
+def _take_back(transaction: Transaction, is_trusted: bool, remote_name: str, fields: tuple[int, list[bytes]]) -> None:
+    """Puts back what a hook can change in a transaction: a Message's fields, and what others believe of a client."""
+    connection = transaction.connection
+    connection.is_trusted, connection.remote_name = is_trusted, remote_name
+    transaction.message.take_back(fields)
+
+
 def _memory_of(args: tuple[Any, ...]) -> Callable[[], None]:
-    """Puts back what a hook can change in what it was given: a Hello's extensions, Credentials, a Message's fields, and
-    what others believe of a client.
+    """Puts back what a hook can change outside of one: a Hello's extensions, Credentials, and what others believe of a
+    client.
     """
-    connection = args[0].connection if isinstance(args[0], Transaction) else args[0]
+    connection = args[0]
     take_back = _memory_of_what_was_given(args)
     if not isinstance(connection, Connection):
         return take_back
@@ -210,9 +247,6 @@ def _memory_of_what_was_given(args: tuple[Any, ...]) -> Callable[[], None]:
             return partial(setattr, hello, "extensions", dict(hello.extensions))
         case (Connection(), Credentials() as credentials):
             return partial(_restore, credentials, copy(credentials))
-        case (Transaction() as transaction, *_):
-            message = transaction.message
-            return partial(message.take_back, message.remember())
         case _:
             return _nothing
 

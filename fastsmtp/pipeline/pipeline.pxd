@@ -1,12 +1,19 @@
+from fastsmtp.pipeline.chain cimport Chain
+
+
 cdef class Pipeline:
     cdef object _cells
-    cdef object _chain
+    cdef Chain _chain
+    cdef tuple _data_guards
     cdef object _directory
+    cdef tuple _headers_guards
     cdef object _login_desk
     cdef dict _lookups
+    cdef tuple _mail_guards
+    cdef tuple _message_guards
     cdef object _quotas
     cdef bint _queue_hooks
-    cdef bint _rcpt_hooks
+    cdef tuple _rcpt_guards
     cdef object _store
     cdef bint _tells_end
 

@@ -22,7 +22,13 @@ _log = logging.getLogger("fastsmtp.pipeline")
 _WHEREABOUTS: Final = (Found, NoUser, NoDomain, Elsewhere)
 
 _RCPT: Final = Stage.RCPT  # 14 ns instead of 208 through the class (CPython 3.11), for every message
+_MAIL: Final = Stage.MAIL
+_DATA: Final = Stage.DATA
+_HEADERS: Final = Stage.HEADERS
+_MESSAGE: Final = Stage.MESSAGE
 _QUEUE: Final = Stage.QUEUE
+_STORED: Final = Stage.STORED
+_RESET: Final = Stage.RESET
 
 _REFUSALS: Final[Mapping[type[Whereabouts], tuple[str, Reply]]] = {
     NoUser: ("no_user", USER_UNKNOWN),
@@ -59,7 +65,11 @@ class Pipeline:
             "fastsmtp_lookups_total", "Recipients looked up in the directory, by what it said.", result=LOOKUPS
         )
         self._lookups = {result: stats.cell(family, result) for result in LOOKUPS}
-        self._rcpt_hooks = Stage.RCPT in chain.stages
+        self._mail_guards = chain.guards(Stage.MAIL)
+        self._rcpt_guards = chain.guards(Stage.RCPT)
+        self._data_guards = chain.guards(Stage.DATA)
+        self._headers_guards = chain.guards(Stage.HEADERS)
+        self._message_guards = chain.guards(Stage.MESSAGE)
         self._queue_hooks = Stage.QUEUE in chain.stages
         self._tells_end = bool({Stage.STORED, Stage.RESET} & chain.stages)
 
@@ -77,14 +87,14 @@ class Pipeline:
                 return self._rcpt(transaction, subject)
             if stage is _QUEUE:
                 return self._queue(transaction)
-            if stage is Stage.MAIL:
-                return self._mail(transaction, self._chain.ask(stage, transaction, subject))
-            if stage is Stage.DATA:
-                return _reply(self._chain.ask(stage, transaction))
-            if stage is Stage.HEADERS:
-                return _reply(self._chain.ask(stage, transaction, transaction.message.header))
-            if stage is Stage.MESSAGE:
-                return _reply(self._chain.ask(stage, transaction, transaction.message))
+            if stage is _MAIL:
+                return self._mail(transaction, self._chain.ask_all(self._mail_guards, (transaction, subject)))
+            if stage is _DATA:
+                return _reply(self._chain.ask_all(self._data_guards, (transaction,)))
+            if stage is _HEADERS:
+                return _reply(self._chain.ask_all(self._headers_guards, (transaction, transaction.message.header)))
+            if stage is _MESSAGE:
+                return _reply(self._chain.ask_all(self._message_guards, (transaction, transaction.message)))
         if isinstance(subject, VerbLine):
             return _reply(self._chain.ask(stage, connection, subject.verb, subject.argument))
         if subject is None:
@@ -100,8 +110,8 @@ class Pipeline:
         if not self._tells_end:
             return
         if transaction.outcome == "stored":
-            self._chain.tell(Stage.STORED, transaction, transaction.reply)
-        self._chain.tell(Stage.RESET, transaction)
+            self._chain.tell(_STORED, transaction, transaction.reply)
+        self._chain.tell(_RESET, transaction)
 
     def disconnected(self, connection: Connection) -> None:
         """The client is gone."""
@@ -129,8 +139,8 @@ class Pipeline:
         connection = transaction.connection
         if connection.naughty is not None and not (recipient.is_postmaster or connection.is_exempt):
             return connection.naughty
-        if self._rcpt_hooks:
-            decision = self._chain.ask(Stage.RCPT, transaction, recipient)
+        if self._rcpt_guards:
+            decision = self._chain.ask_all(self._rcpt_guards, (transaction, recipient))
             if not isinstance(decision, tuple):
                 return self._rcpt_later(transaction, decision)
             return self._rcpt_decided(transaction, decision)

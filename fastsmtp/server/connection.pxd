@@ -28,6 +28,7 @@ cdef class ConnectionProtocol:
     cdef long long _held
     cdef bint _is_due
     cdef bint _is_waiting
+    cpdef answered(self, answer)
     cpdef bint think(self) except -1
     cpdef speak(self)
     cdef _run(self)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from fcntl import ioctl
 from typing import Final, cast
 
+from fastsmtp.delivery.batch import Receipt
 from fastsmtp.server.admission import NOWHERE, Place
 from fastsmtp.server.deadlines import NEVER
 from fastsmtp.server.endpoints import Endpoints, descriptor_of, endpoints
@@ -62,7 +63,7 @@ class ConnectionProtocol:
         self.deadline = NEVER
         self._service = service
         self._shared = service.shared
-        self._pending: asyncio.Future[Answer] | None = None
+        self._pending: asyncio.Future[Answer] | Receipt | None = None
         self._handshake: Handshake | None = None
         self._asked_ns = 0
         self._asked_stage = _ON_CONNECT
@@ -325,7 +326,7 @@ class ConnectionProtocol:
         self._is_due = False
         if not self._flow.can_write and not self._gone:
             self._hold_input()
-            if self.deadline == NEVER:  # as in _answered
+            if self.deadline == NEVER:  # as in answered
                 self.deadline = self._shared.loop.time() + self._service.patience.command_s
             return False
         self._is_waiting = self._advance_safely()
@@ -434,16 +435,24 @@ class ConnectionProtocol:
 
     def _wait(self, pending: Awaitable[Answer]) -> None:
         self.deadline = NEVER  # from here on it is we who take our time
-        self._pending = asyncio.ensure_future(pending)
-        self._pending.add_done_callback(self._answered)
+        if isinstance(pending, Receipt):
+            self._pending = pending
+            pending.tell(self)
+        else:
+            self._pending = future = asyncio.ensure_future(pending)
+            future.add_done_callback(self._found)
 
-    def _answered(self, pending: "asyncio.Future[Answer]") -> None:
-        self._pending = None
+    def _found(self, pending: "asyncio.Future[Answer]") -> None:
         try:
             answer = pending.result()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the client must hear something
             _log.error("no answer", exc_info=error, extra={"id": self._session.connection.id})
             answer = LOCAL_TROUBLE
+        self.answered(answer)
+
+    def answered(self, answer: Answer) -> None:
+        """What was waited for is there."""
+        self._pending = None
         try:
             self._resume(answer)
         except Exception as error:  # noqa: BLE001 - see there

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from fastsmtp.later import settled, then
+from fastsmtp.later import at_once, settled, then
 
 
 def later(value: int) -> int | Awaitable[int]:
@@ -61,3 +61,61 @@ async def _value(pending: object) -> int:
     assert asyncio.iscoroutine(pending)
     found: int = await pending
     return found
+
+
+async def work(*futures: "asyncio.Future[int]") -> int:
+    total = 0
+    for future in futures:
+        try:
+            total += await future
+        except ZeroDivisionError:
+            total += 100
+    return total
+
+
+def test_what_waits_for_nothing_is_there_at_once() -> None:
+    assert at_once(work()) == 0
+
+
+def test_what_waits_goes_on_where_it_was() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[int]] = [loop.create_future() for _ in range(4)]
+        futures[0].set_result(1)
+        pending = at_once(work(*futures))
+        assert isinstance(pending, Awaitable)
+        waiting = asyncio.ensure_future(pending)
+        futures[1].set_result(2)
+        await asyncio.sleep(0)
+        futures[2].set_exception(ZeroDivisionError())
+        loop.call_later(0.001, futures[3].set_result, 4)
+        assert await waiting == 107
+
+    asyncio.run(run())
+
+
+def test_what_waits_can_be_cancelled_and_fail() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("no")
+
+    async def run() -> None:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = asyncio.ensure_future(at_once(work(future)))  # type: ignore[arg-type] # it has to wait
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert future.cancelled()
+        pending = at_once(fail())
+        assert pending is not None
+        with pytest.raises(ValueError, match="no"):
+            await pending
+
+    asyncio.run(run())
+    with pytest.raises(ZeroDivisionError):
+        at_once(divide())
+
+
+async def divide() -> None:
+    raise ZeroDivisionError

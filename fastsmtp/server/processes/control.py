@@ -11,18 +11,13 @@ from typing import Any, Final
 
 import orjson
 
-__all__ = ["Line", "line_pair"]
+__all__ = ["Line"]
 
 _MESSAGE_BYTES: Final = 262_144  # more than the kernel sends in one piece
 _DESCRIPTORS: Final = 64
 
 Message = Mapping[str, Any]
 Heard = Callable[[Message, Sequence[int]], None]
-
-
-def line_pair() -> tuple[socket.socket, socket.socket]:
-    """Two ends that belong together. Raises OSError."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 class Line:

@@ -15,6 +15,7 @@ from fastsmtp.config.model import Settings
 from fastsmtp.errors import FastsmtpError
 from fastsmtp.server.processes.backoff import Backoff
 from fastsmtp.server.processes.doors import Doors
+from fastsmtp.server.processes.interpreter import Interpreter
 from fastsmtp.server.processes.seats import Seats
 from fastsmtp.server.processes.tally import Tally
 from fastsmtp.server.processes.worker_process import Post, WorkerProcess
@@ -68,15 +69,23 @@ class Slot:
 
 
 class Crew:
-    """`died` hears the number of a slot whose worker has died."""
+    """`died` hears the number of a slot whose worker has died; `ahead` are processes for the first workers."""
 
-    def __init__(self, seats: Seats, tally: Tally, inheritance: Inheritance, died: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        seats: Seats,
+        tally: Tally,
+        inheritance: Inheritance,
+        died: Callable[[int], None],
+        ahead: list[Interpreter] | None = None,
+    ) -> None:
         self.slots: list[Slot] = []
         self.everybody: set[WorkerProcess] = set()
         self._seats = seats
         self._tally = tally
         self._inheritance = inheritance
         self._died = died
+        self._ahead = ahead or []
         self._cpu_ns = Counter[int]()
         self._takes_nobody = False
         self._is_frozen = False
@@ -122,7 +131,7 @@ class Crew:
             inheritance.buckets,
         )
         try:
-            worker = WorkerProcess(post)
+            worker = WorkerProcess(post, self._ahead.pop() if self._ahead else None)
         except BaseException:
             self._seats.leave(seat, in_order=True)
             raise

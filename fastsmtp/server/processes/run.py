@@ -16,6 +16,7 @@ from fastsmtp.log import LineLog, LogHandler, open_log
 from fastsmtp.server.descriptors import allow_descriptors
 from fastsmtp.server.processes.activation import activated_sockets
 from fastsmtp.server.processes.doors import make_doors
+from fastsmtp.server.processes.interpreter import Interpreter
 from fastsmtp.server.processes.notify import Notifier
 from fastsmtp.server.processes.pid_file import PidFile
 from fastsmtp.server.processes.privileges import check_ours, identity
@@ -33,9 +34,15 @@ _log = logging.getLogger("fastsmtp.server")
 
 
 def run(
-    settings: Settings, load: Callable[[], Settings], *, announce: Callable[[RunningServer, Settings], None]
+    settings: Settings,
+    load: Callable[[], Settings],
+    *,
+    announce: Callable[[RunningServer, Settings], None],
+    ahead: list[Interpreter] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, drain, return the exit code 0. Raises ConfigurationError and StartError.
+
+    The first workers are those that were started `ahead`.
 
     A second signal ends the drain at once. SIGHUP is a reload, for which `load` reads the settings again; SIGUSR1 opens
     the log file anew.
@@ -62,7 +69,7 @@ def run(
             stack.callback(pid_file.remove)
         if who is not None:
             who.assume()
-        site = Site(settings, load, keeper, doors, activated, notifier)
+        site = Site(settings, load, keeper, doors, activated, notifier, ahead or [])
         asyncio.run(_supervise(site, announce))
     return 0
 

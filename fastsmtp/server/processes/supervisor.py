@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from fastsmtp.config.model import Settings
@@ -17,6 +17,7 @@ from fastsmtp.server.processes import health
 from fastsmtp.server.processes.activation import ActivatedSocket
 from fastsmtp.server.processes.crew import Crew, Generation, Inheritance
 from fastsmtp.server.processes.doors import Doors, make_doors
+from fastsmtp.server.processes.interpreter import Interpreter
 from fastsmtp.server.processes.notify import Notifier
 from fastsmtp.server.processes.rolling import roll
 from fastsmtp.server.processes.running import RunningListener, RunningServer
@@ -42,7 +43,10 @@ _log = logging.getLogger("fastsmtp.server")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is there before the first worker. `load` reads the configuration again, and raises ConfigurationError."""
+    """What is there before the first worker. `load` reads the configuration again, and raises ConfigurationError.
+
+    `ahead` has processes that were started for the first workers; who is needed is taken out.
+    """
 
     settings: Settings
     load: Callable[[], Settings]
@@ -50,6 +54,7 @@ class Site:
     doors: Doors
     activated: Sequence[ActivatedSocket]
     notifier: Notifier
+    ahead: list[Interpreter] = field(default_factory=list)
 
 
 def worker_count(settings: Settings) -> int:
@@ -77,7 +82,7 @@ class Supervisor:
         self._seats.share(self._clients)
         self._buckets = BucketMemory(settings.state.buckets)
         inheritance = Inheritance(lambda: site.keeper.descriptor, self._clients.descriptor, self._buckets.descriptor)
-        self._crew = Crew(self._seats, self._tally, inheritance, self._stats.died)
+        self._crew = Crew(self._seats, self._tally, inheritance, self._stats.died, site.ahead)
         self._stats.watch(self._crew, self._seats)
         self._pages: MetricsServer | None = None
         self._board: StatusBoard | None = None

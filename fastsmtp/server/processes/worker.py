@@ -1,4 +1,4 @@
-"""A worker process: `python -m fastsmtp.server.processes.worker LINE HANDOVER PARENT`, which only the supervisor runs.
+"""A worker process: `python -m fastsmtp.server.processes.worker LINE PARENT`, which only the supervisor runs.
 
 What takes time to import is imported when it belongs to the supervisor already: both die together, at any moment.
 """
@@ -18,15 +18,18 @@ from fastsmtp.errors import ConfigurationError, FastsmtpError
 
 __all__ = ["main"]
 
+_PRIVATE: Final = 0o077
+
 _IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """What a terminal or an operator sends to the whole group; the supervisor says what it means for a worker."""
 
 
-def main(line_descriptor: int, handover_descriptor: int, parent: int) -> int:
+def main(line_descriptor: int, parent: int) -> int:
     """Serve until told to end; gives the exit code. The supervisor is told why there is no worker."""
     _process.die_with_parent()
     if os.getppid() != parent:
         return 1
+    os.umask(_PRIVATE)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -38,7 +41,8 @@ def main(line_descriptor: int, handover_descriptor: int, parent: int) -> int:
         from fastsmtp.server.processes.duty import serve
         from fastsmtp.server.processes.handover import take
 
-        return serve(take(handover_descriptor), line)
+        handover = take(line)
+        return 1 if handover is None else serve(handover, line)
     except FastsmtpError as error:
         problems = error.problems if isinstance(error, ConfigurationError) else [str(error)]
         is_configuration = isinstance(error, ConfigurationError)
@@ -49,4 +53,4 @@ def main(line_descriptor: int, handover_descriptor: int, parent: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:4])))
+    sys.exit(main(*map(int, sys.argv[1:3])))

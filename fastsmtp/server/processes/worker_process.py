@@ -6,28 +6,23 @@ A worker is a fresh interpreter, so that after a reload it has the plugins of no
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastsmtp.config.model import Settings
 from fastsmtp.errors import ConfigurationError, FastsmtpError, StartError
 from fastsmtp.server.processes.block import BlockReader
-from fastsmtp.server.processes.control import Line, line_pair
+from fastsmtp.server.processes.control import Line
 from fastsmtp.server.processes.handover import Handover, give
+from fastsmtp.server.processes.interpreter import Interpreter
 
 __all__ = ["Post", "WorkerProcess"]
 
-_MODULE: Final = "fastsmtp.server.processes.worker"
-
 _ABORT_S: Final = 5.0
-
-_HELD: Final = {signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1}
-"""What may reach a whole process group; a worker takes it when it is ready for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +45,8 @@ class WorkerProcess:
     what there is to say of that.
     """
 
-    def __init__(self, post: Post) -> None:
-        """Start it; from `go` on it may deliver. Raises StartError."""
+    def __init__(self, post: Post, ahead: Interpreter | None = None) -> None:
+        """Start it, if it has not been started `ahead`; from `go` on it may deliver. Raises StartError."""
         self.post = post
         self.silent_looks = 0
         self.disk_has_failed = False
@@ -74,20 +69,23 @@ class WorkerProcess:
         self._failure: FastsmtpError | None = None
         self._kill_timer: asyncio.TimerHandle | None = None
         self.block = BlockReader(f"fastsmtp worker {post.slot}")
-        ours, theirs = line_pair()
         try:
-            with theirs:
-                self._process = self._start(theirs.fileno())
+            interpreter = ahead or Interpreter.start()
+            try:
+                self._hand_over(interpreter)
+            except BaseException:
+                interpreter.end()
+                raise
         except OSError as error:
-            ours.close()
             self.block.close()
             raise StartError(f"cannot start a worker, {sys.executable}: {error.strerror}") from error
+        self._process = interpreter.process
         self.pid = self._process.pid
-        self._line = Line(ours, self._hear, lambda: None)
+        self._line = Line(interpreter.line, self._hear, lambda: None)
         self._pidfd = os.pidfd_open(self.pid)
         loop.add_reader(self._pidfd, self._reap)
 
-    def _start(self, line: int) -> subprocess.Popen[bytes]:
+    def _hand_over(self, interpreter: Interpreter) -> None:
         post = self.post
         handover = Handover(
             post.settings,
@@ -100,17 +98,8 @@ class WorkerProcess:
             post.clients,
             post.buckets,
         )
-        given = give(handover)
-        # The folder that we were started in is where modules are looked for only if that was so for us.
-        options = [] if os.getcwd() in sys.path else ["-P"]  # noqa: PTH109 - sys.path has texts
-        command = [sys.executable, *options, "-m", _MODULE, str(line), str(given), str(os.getpid())]
-        try:
-            with _held_signals():
-                return subprocess.Popen(  # noqa: S603 - ourselves
-                    command, stdin=subprocess.DEVNULL, pass_fds=[line, given, *handover.descriptors]
-                )
-        finally:
-            os.close(given)
+        with suppress(BrokenPipeError, ConnectionResetError):  # gone already: `_reap` has the story
+            give(handover, interpreter.line)
 
     @property
     def is_serving(self) -> bool:
@@ -253,13 +242,3 @@ def _look_at(future: asyncio.Future[None]) -> None:
     """Whoever waits for it hears of the exception, and nobody has to wait."""
     if not future.cancelled():
         future.exception()
-
-
-@contextmanager
-def _held_signals() -> Iterator[None]:
-    """A process that is started meanwhile has these signals blocked until it says otherwise."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

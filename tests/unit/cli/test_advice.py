@@ -67,6 +67,7 @@ CASES: list[tuple[list[dict[str, Any] | str], str, str]] = [
     ([plugin("greylist", delay="30s")], "delay", "RFC 6647 section 5"),
     ([plugin("greylist", trust=["karmas"]), "karma"], "trust", 'no plugin is called "karmas"'),
     ([plugin("karma", neutral=["greylst"])], "neutral", 'no plugin is called "greylst"'),
+    ([plugin("karma", worst=-100)], "worst", "one bad address puts all of its network into the box"),
     ([plugin("helo", skip=["no_match"])], "skip", '"lenient" does not test no_match'),
     ([plugin("loop", max_received=0, delivered_to=False)], "max_received", "nothing is looked for"),
     ([plugin("naughty", at="connect"), "dnsbl_of_ours"], "at", "no plugin before it"),

@@ -152,7 +152,7 @@ def test_close_finishes_what_was_given() -> None:
         batcher.open()
         answers = [batcher.put(number, 1) for number in range(500)]
         await batcher.close()
-        assert [answer.result() for answer in answers] == [OK] * 500
+        assert [answer.future().result() for answer in answers] == [OK] * 500
         await batcher.close()
 
     run(main())
@@ -179,7 +179,7 @@ def test_a_cancelled_future_disturbs_nobody() -> None:
         batcher = Batcher(ThreadWriter(commit), StoreCounts(Stats()))
         commit.gate.clear()
         batcher.open()
-        cancelled, other = batcher.put(1, 1), batcher.put(2, 1)
+        cancelled, other = batcher.put(1, 1).future(), batcher.put(2, 1)
         cancelled.cancel()
         commit.gate.set()
         assert await other is OK
@@ -188,6 +188,33 @@ def test_a_cancelled_future_disturbs_nobody() -> None:
 
     run(main())
     assert sorted(number for batch in commit.batches for number in batch) == [1, 2]
+
+
+def test_a_reader_is_told_and_one_that_breaks_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    class Reader:
+        def __init__(self) -> None:
+            self.heard = asyncio.get_running_loop().create_future()
+
+        def answered(self, reply: Reply) -> None:
+            self.heard.set_result(reply)
+
+    class Broken:
+        def answered(self, reply: Reply) -> None:
+            raise LookupError(reply.text)
+
+    async def main() -> None:
+        batcher = Batcher(ThreadWriter(Recorder()), StoreCounts(Stats()))
+        batcher.open()
+        reader = Reader()
+        batcher.put(1, 1).tell(Broken())
+        receipt = batcher.put(2, 1)
+        receipt.tell(reader)
+        assert await reader.heard is OK
+        assert await receipt is OK  # it can still be asked
+        await batcher.close()
+
+    run(main())
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 @pytest.mark.parametrize("broken", ["raises", "short"])
@@ -285,7 +312,7 @@ def test_a_full_journal_is_waited_for() -> None:
         answers += [batcher.put(2, 1, 60), batcher.put(3, 1, 10)]
         assert await asyncio.gather(*answers[:2]) == [OK, OK]
         batcher.resume()  # a checkpoint that frees too little
-        assert not any(answer.done() for answer in answers[2:])
+        assert not any(answer.future().done() for answer in answers[2:])
         writer.space = 100
         batcher.resume()
         assert await asyncio.gather(*answers) == [OK] * 4
@@ -313,7 +340,7 @@ def test_a_journal_that_stays_full_is_a_4xx_and_work_goes_on_afterwards(caplog: 
         writer.space = 0
         last = batcher.put(4, 1, 40)
         await batcher.close()
-        assert last.result() is STORE_FULL
+        assert last.future().result() is STORE_FULL
 
     run(main())
     assert commit.batches == [[3]]

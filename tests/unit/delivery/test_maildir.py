@@ -292,7 +292,7 @@ def test_it_can_be_closed_twice_and_opened_again(durability: Durability, tmp_pat
             await store.open()
             answer = store.store(transaction(ALICE))
             await store.close()
-            reply = answer if isinstance(answer, Reply) else answer.result()
+            reply = answer if isinstance(answer, Reply) else await answer
             assert reply.code == 250
             await store.close()
         assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above

@@ -7,7 +7,7 @@ import pytest
 
 from fastsmtp.errors import PluginLoadError
 from fastsmtp.ports import Rate
-from fastsmtp.testing import Client, MemoryBuckets, Site
+from fastsmtp.testing import Client, MemoryBuckets, PluginSpec, Site
 
 HOUR = 3600.0
 USERS = ["ann@example.test"]
@@ -51,6 +51,23 @@ def test_it_counts_across_transactions_and_connections() -> None:
             assert guess(client, 1) == [550]
             client.disconnect()
         assert mx.connect("192.0.2.1").greeting.code == 421
+
+
+def test_two_of_them_count_for_themselves() -> None:
+    """By address and by network: what one has looked at is new to the other."""
+    wide = {"rate": "5/hour", "by_network": True, "delay": 0.001}
+    narrow = {"rate": "3/hour", "slow_after": 3, "delay": 0.001}
+    entries: list[PluginSpec] = [
+        ("harvest_guard", narrow),
+        {"use": "harvest_guard", "name": "networks", "options": wide},
+    ]
+    with Site(entries, users=USERS) as mx:
+        for last in (1, 2):
+            client = begin(mx.connect(f"192.0.2.{last}"))
+            assert guess(client, 3) == [550] * 3
+            client.disconnect()
+        assert mx.connect("192.0.2.3").greeting.code == 421
+        assert mx.connect("192.0.3.3").greeting.code == 220
 
 
 def test_a_transaction_counts_once() -> None:

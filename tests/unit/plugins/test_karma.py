@@ -6,7 +6,7 @@ import pytest
 
 from fastsmtp.errors import PluginLoadError, StateError
 from fastsmtp.plugin import Address, Connection, Naughty, NoOptions, Plugin, Reply, Transaction, defer, naughty, reject
-from fastsmtp.testing import Client, MemoryRecords, Site
+from fastsmtp.testing import Client, MemoryRecords, PluginSpec, Site
 
 DAY = 86_400.0
 USERS = ["ann@example.test"]
@@ -99,6 +99,21 @@ def test_a_mark_counts_once_for_what_it_says() -> None:
         assert [send(client), send(client, "other@example.org"), send(client)] == [550, 550, 550]
         client.disconnect()
         assert score(mx) == -3.0, "another connection, with two of them"
+
+
+def test_one_address_alone_does_not_put_its_network_into_the_box() -> None:
+    with karma() as mx:
+        guess(mx, IP, 100)
+        assert score(mx) == -40.0
+        assert [mx.connect(ip).greeting.code for ip in (IP, NEIGHBOUR)] == [421, 220]
+        assert mx.connect(NEIGHBOUR).connection.results == []
+
+
+def test_two_of_them_have_a_score_each() -> None:
+    plugins: list[PluginSpec] = ["karma", {"use": "karma", "name": "strict", "options": {"unknown_recipient": -5.0}}]
+    with Site(plugins, users=USERS) as mx:
+        guess(mx, IP, 1)
+        assert [mx.records.score(f"{name} {IP}", DAY) for name in ("karma", "strict")] == [-1.0, -5.0]
 
 
 class Early(Plugin[NoOptions]):
@@ -227,6 +242,7 @@ def test_scores_of_several_hosts_are_waited_for() -> None:
     [
         {"penalty_below": 1},
         {"good_from": 30},
+        {"worst": -5},
         {"network_share": 2},
         {"half_life": 1},
         {"v6_bits": 99},

@@ -204,7 +204,7 @@ def test_buckets_of_several_hosts_are_waited_for() -> None:
         ({"limits": [{"by": "sender", "rate": "1/s", "what": "connections"}]}, 'by "address" or "network"'),
         ({"limits": [{"by": "sender", "rate": "1/s", "null_sender": True}]}, "one sender only"),
         ({"limits": [{"by": "address", "rate": "1/s"}], "exempt_senders": ["a@@b"]}, "exempt_senders|a@@b"),
-        ({"limits": [{"by": "address", "rate": "1/s"}], "v4_bits": 33}, "`v4_bits` is 8 to 32"),
+        ({"limits": [{"by": "address", "rate": "1/s"}], "v4_bits": 33}, "a network has 8 to 32 bits"),
     ],
 )
 def test_options_are_checked(options: dict[str, object], problem: str) -> None:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from fastsmtp.server.processes.control import Line, line_pair
+from fastsmtp.server.processes.control import Line
+from fastsmtp.server.processes.interpreter import line_pair
 
 
 class End:

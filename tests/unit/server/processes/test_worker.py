@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,8 @@ from workers import settings
 
 from fastsmtp.server.clients import ClientMemory
 from fastsmtp.server.processes.block import BlockReader
-from fastsmtp.server.processes.control import line_pair
 from fastsmtp.server.processes.handover import Handover, give
+from fastsmtp.server.processes.interpreter import line_pair
 from fastsmtp.state.host import BucketMemory
 
 
@@ -22,13 +21,10 @@ def run(folder: Path, parent: int, **tables: object) -> tuple[int, bytes]:
     block, clients, buckets = BlockReader("test"), ClientMemory(1, 1), BucketMemory(1024)
     shared = (clients.descriptor, buckets.descriptor)
     handover = Handover(settings(folder, **tables), 1, 0, 0, *block.descriptors, (), None, *shared)
-    given = give(handover)
-    command = [sys.executable, "-m", "fastsmtp.server.processes.worker", str(theirs.fileno()), str(given), str(parent)]
+    give(handover, ours)
+    command = [sys.executable, "-m", "fastsmtp.server.processes.worker", str(theirs.fileno()), str(parent)]
     with ours, theirs:
-        done = subprocess.run(
-            command, pass_fds=[theirs.fileno(), given, *handover.descriptors], check=False, timeout=20
-        )
-        os.close(given)
+        done = subprocess.run(command, pass_fds=[theirs.fileno()], check=False, timeout=20)
         ours.setblocking(False)
         block.close()
         clients.close()
@@ -59,22 +55,12 @@ def test_a_fault_of_the_machine_is_told(tmp_path: Path) -> None:
     assert message["problems"] == [f"cannot write the log {tmp_path}/nowhere/log: No such file or directory"]
 
 
-def test_whoever_it_was_to_tell_may_be_gone(tmp_path: Path) -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def test_nobody_needs_it_after_all(tmp_path: Path) -> None:
+    ours, theirs = line_pair()
     ours.close()
+    command = [sys.executable, "-m", "fastsmtp.server.processes.worker", str(theirs.fileno()), str(os.getpid())]
     with theirs:
-        given = os.memfd_create("nothing")
-        command = [
-            sys.executable,
-            "-m",
-            "fastsmtp.server.processes.worker",
-            str(theirs.fileno()),
-            str(given),
-            str(os.getpid()),
-        ]
         done = subprocess.run(
-            command, pass_fds=[theirs.fileno(), given], check=False, timeout=20, capture_output=True, text=True
+            command, pass_fds=[theirs.fileno()], check=False, timeout=20, capture_output=True, text=True, cwd=tmp_path
         )
-        os.close(given)
-    assert done.returncode == 1
-    assert "EOFError" in done.stderr  # nothing was handed over: that is a fault of ours
+    assert (done.returncode, done.stderr) == (1, "")
