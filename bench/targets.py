@@ -139,6 +139,7 @@ TARGETS: Final = (
         "DATA scanner over memchr, messages of 1 MiB", "at least", 0.5, lambda result: result.scanner.get("1024 KiB")
     ),
     Target("... of 4 KiB, calls from Python included", "at least", 0.5, lambda result: result.scanner.get("4 KiB")),
+    Target("... of 4 KiB, a byte", "at least", 0.5, lambda result: result.scanner.get("4 KiB without calls")),
     Target("message of 25 MiB, octets/s over the floor's", "at least", 0.7, _large_octets_rate),
     Target("message of 25 MiB, MiB more for each in flight", "at most", 4, _large_memory_mib),
     Target(

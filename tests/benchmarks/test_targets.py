@@ -66,9 +66,10 @@ def test_large_messages() -> None:
 
 
 def test_the_scanner() -> None:
-    scanner = {"1024 KiB": 0.6, "4 KiB": 0.3}
+    scanner = {"1024 KiB": 0.6, "4 KiB": 0.3, "4 KiB without calls": 0.7}
     assert found("DATA scanner over memchr, messages of 1 MiB", scanner=scanner) == (0.6, True)
     assert found("... of 4 KiB, calls from Python included", scanner=scanner) == (0.3, False)
+    assert found("... of 4 KiB, a byte", scanner=scanner) == (0.7, True)
 
 
 def test_the_generator() -> None:

@@ -13,7 +13,12 @@ from fastsmtp._parser import Parser
 
 # Single bytes that mean something to somebody, and the sequences that a random walk would seldom make.
 NASTY_DATA = [b"\r", b"\n", b".", b"\0", b" ", b"a", b"\x85", b"\x8a", b"\x8d", b"\xff", b"\r\n", b"\r\n.", b"\n.\n"]
-NASTY_DATA += [b"a" * 7, b"a" * 16]  # it is copied in blocks
+NASTY_DATA += [
+    b"a" * 7,
+    b"a" * 16,
+    b"a" * 50,
+    b"a" * 70 + b"\r\n",
+]  # it is copied in blocks of 16, lines in blocks of 64
 NASTY_LINES = [
     b"BdaT",
     b"bdat ",
@@ -61,7 +66,7 @@ def test_a_message_ends_and_is_stored_as_the_oracle_says(given_portions: list[by
 
 @pytest.mark.parametrize("wanted", [b"\r", b"\n", b"\r\n", b"\n\r", b"\r\r\n", b"\r\n.\r\n", b"\r\n..", b"\n.\r\n"])
 def test_wherever_in_a_block_it_stands(wanted: bytes) -> None:
-    for before, after in itertools.product(range(40), (0, 1, 15, 16, 33)):
+    for before, after in itertools.product(range(140), (0, 1, 15, 16, 33, 64, 130)):
         wire = b"a: b\r\n\r\n" + b"x" * before + wanted + b"y" * after + b"\r\n.\r\n"
         expected = oracle.message(wire)
         assert expected is not None
@@ -69,6 +74,34 @@ def test_wherever_in_a_block_it_stands(wanted: bytes) -> None:
         played = read_data(parser, [wire])
         assert (played.stored, played.ended, played.rest) == (expected.stored, True, expected.rest)
         assert (parser.size, parser.bare_newline) == (expected.size, expected.bare)
+
+
+LONG_LINES = b"a: " + b"b" * 61 + b"\r\n\tc\r\n\r\n" + b"d" * 70 + b"\r\n" + b"e" * 200 + b"\r\n..f\r\n" + b"g" * 62
+LONG_LINES += b"\r\n\r\n" + b"h" * 63 + b"\r\n" + b"i" * 64 + b"\r" + b"j" * 65 + b"\n.\n" + b"k" * 130 + b"\r\n" * 70
+
+
+@pytest.mark.parametrize("beside", [0, 1, 2, 100])
+def test_wherever_long_lines_are_cut(beside: int) -> None:
+    wire = LONG_LINES + b".\r\nQUIT\r\n"
+    expected = oracle.message(wire)
+    assert expected is not None
+    for cut in range(len(wire) + 1):
+        parser = Parser()
+        played = read_data(parser, [wire[:cut], wire[cut : cut + beside], wire[cut + beside :]])
+        assert (played.stored, played.ended, played.rest) == (expected.stored, True, expected.rest)
+        assert played.header == expected.stored[: expected.header_octets]
+        assert (parser.size, parser.bare_newline) == (expected.size, expected.bare)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_wherever_chunks_of_long_lines_are_cut(binary: bool) -> None:
+    expected = oracle.chunked([LONG_LINES], binary=binary)
+    for cut in range(len(LONG_LINES) + 1):
+        parts = [LONG_LINES[:cut], LONG_LINES[cut:]]
+        for chunks in ([parts], [[parts[0]], [parts[1]]]):
+            played = read_chunks(chunks, binary=binary)
+            assert (played.stored, played.bare) == (expected.stored, expected.bare)
+            assert played.header == expected.stored[: expected.header_octets]
 
 
 @given(portions(NASTY_DATA), st.integers(0, 3))
