@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 from pydantic import PlainValidator
@@ -11,6 +12,7 @@ from pydantic import PlainValidator
 from fastsmtp.config.networks import NetworkSet, parse_networks
 from fastsmtp.config.units import Spelling
 from fastsmtp.errors import DnsError
+from fastsmtp.placeholders import fill
 from fastsmtp.ports import DnsAnswer, Resolver
 from fastsmtp.smtp.address import canonical_domain
 from fastsmtp.smtp.transaction import Connection, Transaction
@@ -146,8 +148,12 @@ class Inquiry:
         self._open.clear()
         return verdict
 
-    async def reason(self, template: str, about: Connection | Transaction) -> str:
-        """A text for the client about the first listing: `{name}`, `{zone}`, `{text}` (what the list says itself)."""
+    async def reason(
+        self, template: str, about: Connection | Transaction, values: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
+        """A text for the client about the first listing: `{name}`, `{zone}`, `{text}` (what the list says itself),
+        and further values.
+        """
         zone, name, _ = self.listings[0]
         text = ""
         if "{text}" in template:
@@ -156,7 +162,7 @@ class Inquiry:
             except DnsError:
                 texts = ()
             text = _plain(" ".join(texts))
-        return template.replace("{name}", name).replace("{zone}", zone).replace("{text}", text).rstrip(" :")
+        return fill(template, {**values, "name": name, "zone": zone, "text": text}).rstrip(" :")
 
     def _hear(self, index: int, name: str, answer: DnsAnswer[IPv4Address | IPv6Address]) -> None:
         one = self._lists[index]

@@ -23,6 +23,7 @@ from fastsmtp.lists.domains import DomainMap, parse_domain
 from fastsmtp.lists.lines import read_entries
 from fastsmtp.lists.networks import Network, NetworkMap, parse_network
 from fastsmtp.lists.watched import WatchedFile
+from fastsmtp.placeholders import check_placeholders, fill
 from fastsmtp.ports import Buckets, Clock, Directory, Records, Resolver, StoredLists
 from fastsmtp.reputation import Reputation
 from fastsmtp.sightings import Sightings
@@ -97,7 +98,9 @@ __all__ = [
     "act",
     "at_once",
     "canonical_domain",
+    "check_placeholders",
     "defer",
+    "fill",
     "listed_name",
     "naughty",
     "network_of",

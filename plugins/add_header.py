@@ -1,16 +1,13 @@
 """Put a header field on top of every message."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
-from fastsmtp.plugin import Message, Plugin, Transaction
+from fastsmtp.plugin import Message, Plugin, Transaction, check_placeholders, fill
 
 __all__ = ["AddHeader", "Options"]
 
 PLACEHOLDERS: Final = ("helo", "id", "remote_address", "sender")
-
-_placeholder = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +19,7 @@ class Options:
 
     def __post_init__(self) -> None:
         Message().add_header(self.name, self.value)  # a message knows what it takes, and says so
-        for word in _placeholder.findall(self.value):
-            if word not in PLACEHOLDERS:
-                raise ValueError(f"there is no {{{word}}}; there are {', '.join(f'{{{one}}}' for one in PLACEHOLDERS)}")
+        check_placeholders(self.value, PLACEHOLDERS)
 
 
 class AddHeader(Plugin[Options]):
@@ -41,13 +36,12 @@ class AddHeader(Plugin[Options]):
 
     def on_message(self, txn: Transaction, message: Message) -> None:
         values = {
-            "helo": txn.connection.hello_name,
+            "helo": _plain(txn.connection.hello_name),
             "id": txn.id,
             "remote_address": txn.connection.remote_address,
-            "sender": str(txn.sender),
+            "sender": _plain(str(txn.sender)),
         }
-        text = _placeholder.sub(lambda found: _plain(values[found[1]]), self.options.value)
-        message.add_header(self.options.name, text)
+        message.add_header(self.options.name, fill(self.options.value, values))
         self.record(txn, "pass", f"{self.options.name} added")
 
 

@@ -18,6 +18,7 @@ from fastsmtp.plugin import (
     Services,
     Transaction,
     at_once,
+    check_placeholders,
     listed_name,
     naughty,
     packed_address,
@@ -50,6 +51,7 @@ class Options:
         most = sum(one.weight for one in self.lists if one.weight > 0)
         if not 1 <= self.threshold <= most:
             raise ValueError(f"the threshold is 1 to {most}, what all lists weigh together, and not {self.threshold}")
+        check_placeholders(self.reason, ("address", "zone", "text"))
 
 
 class _Asked(dict[str, Inquiry | Naughty | None]):
@@ -113,5 +115,5 @@ class Dnsbl(Plugin[Options]):
         self.record(connection, "fail" if is_refused else "pass", evidence)
         if not is_refused or self.options.action == "record":
             return None
-        template = self.options.reason.replace("{address}", connection.remote_address)
-        return reject("5.7.1", await inquiry.reason(template, connection))
+        values = {"address": connection.remote_address}
+        return reject("5.7.1", await inquiry.reason(self.options.reason, connection, values))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from fastsmtp.plugin import (
     NO_ADDRESSES,
@@ -29,6 +29,8 @@ from fastsmtp.plugin import (
 )
 
 __all__ = ["Greylist", "Options"]
+
+_NO_PRAISE: Final = ("dnsbl", "rhsbl", "helo", "resolvable_sender", "fcrdns", "spf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Greylist(Plugin[Options]):
     * `by_recipient` (false): the recipient, too.
     * `v4_bits`, `v6_bits` (24, 64): how large a network is. When SPF has passed, the sender's domain stands for it, so
       that those who try again from another of their hosts are known.
-    * `trust`: names of plugins; who has a `pass` of theirs in the record is let in (`karma`, a list of good hosts).
+    * `trust`: names of plugins; who has a `pass` of theirs in the record is let in (`karma`; `access`, what it allows).
     * `exempt`: networks and addresses of clients; `exempt_senders`, `exempt_recipients`: addresses, domains and
       patterns, as in the lists of `block_sender`.
     * `reason`: what the client hears, followed by how long to wait.
@@ -95,6 +97,9 @@ class Greylist(Plugin[Options]):
             yield "lifetime", f'is {options.lifetime:g} s: {hint}; write "36d"'
         if trouble := place.says_of_plugins(options.trust):
             yield "trust", trouble
+        for name in sorted(options.trust):
+            if {**place.before, **place.behind}.get(name) in _NO_PRAISE:
+                yield "trust", f"{name} has a pass for all of whom it finds nothing bad; name karma, or access"
 
     async def start(self, services: Services) -> None:
         self._sightings = Sightings(services.records, services.clock)

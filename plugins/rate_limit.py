@@ -125,7 +125,7 @@ class RateLimit(Plugin[Options]):
         return tuple((limit, state_key(self.name, str(limit), str(limit.rate.burst))) for limit in limits)
 
     def on_connect(self, connection: Connection) -> Reply | Awaitable[Reply | None] | None:
-        if not self._at_connect or self.options.exempt.covers(connection.remote_address):
+        if not self._at_connect or connection.is_trusted or self.options.exempt.covers(connection.remote_address):
             return None
         return self._take(connection, self._keys(self._at_connect, connection))
 

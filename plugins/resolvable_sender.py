@@ -55,8 +55,8 @@ class ResolvableSender(Plugin[Options]):
     """Refuses at MAIL what comes from a domain to which nobody could answer.
 
     There is no such domain, or it has neither mail servers nor an address, or only bogus ones: `550 5.1.8`. It says
-    that it has no mail (a null MX, RFC 7505): `550 5.7.27`. Bounces (`<>`) and address literals pass. When the DNS is
-    in trouble, nobody is refused.
+    that it has no mail (a null MX, RFC 7505): `550 5.7.27`. Bounces (`<>`) pass, and address literals that are not
+    bogus. When the DNS is in trouble, nobody is refused.
 
     * `bogus`: networks in which no mail server can be; private ones, loopback, multicast.
     * `on_trouble` ("pass"): "defer" answers `451 4.4.3` while the DNS does not say.
@@ -71,10 +71,18 @@ class ResolvableSender(Plugin[Options]):
         self._lately: Lately[Found] = Lately(_DOMAINS, services.clock.monotonic_ns)
 
     def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
-        if not sender.domain or sender.domain.startswith("["):
+        if not sender.domain:
             return None
+        if sender.domain.startswith("["):
+            return self._judge_literal(txn, sender.domain)
         found = self._lately.get(sender.domain)
         return at_once(self._ask(txn, sender.domain)) if found is None else self._judge(txn, found)
+
+    def _judge_literal(self, txn: Transaction, literal: str) -> Reply | None:
+        address = literal[1:-1]
+        if packed_address(address[5:] if address[:5].lower() == "ipv6:" else address) not in self.options.bogus:
+            return None
+        return self._judge(txn, ("5.1.8", f"mail for {literal} would go there"))
 
     async def _ask(self, txn: Transaction, domain: str) -> Reply | None:
         try:

@@ -17,6 +17,7 @@ from fastsmtp.plugin import (
     Transaction,
     at_once,
     canonical_domain,
+    check_placeholders,
     packed_address,
     reject,
 )
@@ -43,6 +44,7 @@ class Options:
         most = sum(one.weight for one in self.lists)
         if not 1 <= self.threshold <= most:
             raise ValueError(f"the threshold is 1 to {most}, what all lists weigh together, and not {self.threshold}")
+        check_placeholders(self.reason, ("name", "zone", "text"))
         if not self.names:
             raise ValueError('write at least one of "sender", "hello" and "reverse" into `names`')
 

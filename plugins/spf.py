@@ -1,6 +1,5 @@
 """Check whether the client may send mail in the name of the sender's domain (SPF, RFC 7208)."""
 
-import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,9 @@ from fastsmtp.plugin import (
     Transaction,
     at_once,
     canonical_domain,
+    check_placeholders,
     defer,
+    fill,
     packed_address,
     reject,
 )
@@ -42,7 +43,6 @@ _OUTCOMES: Final[dict[str, Outcome]] = {
     "temperror": "error",
 }
 _client = lru_cache(4096)(ip_address)  # who sends a message sends more
-_placeholder = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,7 @@ class Options:
     received_spf: bool = False
 
     def __post_init__(self) -> None:
-        for word in _placeholder.findall(self.reason):
-            if word not in PLACEHOLDERS:
-                raise ValueError(f"there is no {{{word}}}; there are {', '.join(f'{{{one}}}' for one in PLACEHOLDERS)}")
+        check_placeholders(self.reason, PLACEHOLDERS)
 
 
 class Spf(Plugin[Options]):
@@ -146,7 +144,7 @@ class Spf(Plugin[Options]):
         if finding.result in ("permerror", "temperror"):
             return f"The SPF policy of {identity.domain} cannot be evaluated: {finding.reason}"
         values = {"client": str(identity.client), "domain": identity.domain, "result": finding.result}
-        text = _placeholder.sub(lambda found: values[found[1]], self.options.reason)
+        text = fill(self.options.reason, values)
         if finding.explanation and self.options.explain:
             text = f"{text}\n{finding.domain} says: {finding.explanation}"  # RFC 7208 section 8.4: say whose words
         return text

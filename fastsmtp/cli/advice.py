@@ -21,6 +21,8 @@ def advice(settings: Settings, loaded: Sequence[LoadedPlugin]) -> Iterator[tuple
         if one.plugin.asks_dns and one.timeout_s <= budget_s:
             wrong = f"is {one.timeout_s:g} s, and dns.budget {budget_s:g} s: a slow DNS is a fault of {one.name}, a 451"
             yield f"plugin[{index}].timeout", f"{wrong}; write {budget_s + 2:g}, or a smaller budget"
+        if not str(getattr(one.plugin.options, "reason", "")).isascii():
+            yield f"plugin[{index}].options.reason", "goes out with ? for all that is not ASCII (RFC 5321 section 4.2)"
         for option, sentence in one.plugin.warnings(_place(settings, loaded, index)):
             yield f"plugin[{index}].options.{option}", sentence
 

@@ -44,6 +44,7 @@ LAYERS = {
     "fastsmtp.lately": 2,
     "fastsmtp.later": 2,
     "fastsmtp.state_keys": 2,
+    "fastsmtp.placeholders": 2,
     "fastsmtp.reputation": 2,
     "fastsmtp.sightings": 2,
     "fastsmtp.tokens": 2,

@@ -66,6 +66,7 @@ CASES: list[tuple[list[dict[str, Any] | str], str, str]] = [
     ([plugin("greylist", delay="5m", window="1h")], "window", "which many make later"),
     ([plugin("greylist", delay="30s")], "delay", "RFC 6647 section 5"),
     ([plugin("greylist", trust=["karmas"]), "karma"], "trust", 'no plugin is called "karmas"'),
+    ([plugin("greylist", trust=["dnsbl"]), plugin("dnsbl", lists=["bl.example"])], "trust", "dnsbl has a pass for all"),
     ([plugin("karma", neutral=["greylst"])], "neutral", 'no plugin is called "greylst"'),
     ([plugin("karma", worst=-100)], "worst", "one bad address puts all of its network into the box"),
     ([plugin("helo", skip=["no_match"])], "skip", '"lenient" does not test no_match'),
@@ -83,6 +84,10 @@ def test_options_that_can_hardly_be_meant(plugins: list[dict[str, Any] | str], o
     ((key, sentence),) = told(*(one for one in plugins if one != "dnsbl_of_ours"))
     assert key == f"plugin[0].options.{option}"
     assert words in sentence
+
+
+def test_what_a_client_hears_is_ascii() -> None:
+    assert keys(plugin("early_talker", reason="Zu früh")) == ["plugin[0].options.reason"]
 
 
 def test_names_of_plugins_that_are_there() -> None:

@@ -134,6 +134,7 @@ def test_who_is_on_no_list(ip: str) -> None:
         ({"lists": []}, "threshold is 1 to 0"),
         ({"lists": ["a.test", {"zone": "b.test", "weight": -5}], "threshold": 2}, "threshold is 1 to 1"),
         ({"lists": ["a.test"], "threshold": 0}, "threshold is 1 to 1"),
+        ({"lists": ["a.test"], "reason": "{adress} is bad"}, r"there is no \{adress\}"),
     ],
 )
 def test_options_that_make_no_sense(options: Any, message: str) -> None:

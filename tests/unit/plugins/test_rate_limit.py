@@ -143,6 +143,13 @@ def test_who_is_exempt() -> None:
         assert [send(client, "a@example.org", to)[:3] for to in (*USERS, *USERS)] == ["250", "250", "250", "451"]
 
 
+def test_who_is_vouched_for_may_connect() -> None:
+    limit = {"by": "address", "rate": "1/hour", "what": "connections"}
+    with Site([("access", {"trust": ["192.0.2.1"]}), ("rate_limit", {"limits": [limit]})], users=USERS) as mx:
+        assert [mx.connect("192.0.2.1").greeting.code for _ in range(3)] == [220, 220, 220]
+        assert [mx.connect("192.0.2.2").greeting.code for _ in range(2)] == [220, 421]
+
+
 def test_hanging_up() -> None:
     with site({"by": "address", "rate": "1/hour"}, hang_up=True) as mx:
         client = mx.connect()

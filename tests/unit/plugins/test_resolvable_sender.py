@@ -44,6 +44,10 @@ def say(site: Site, sender: str, *parameters: str) -> str:
     [
         ("", "250"),
         ("a@[192.0.2.1]", "250"),
+        ("a@[IPv6:2001:db8::1]", "250"),
+        ("a@[127.0.0.1]", "550 5.1.8 Sender refused: mail for [127.0.0.1] would go there"),
+        ("a@[IPv6:::ffff:10.0.0.1]", "550 5.1.8 Sender refused"),
+        ("a@[IPv6:fe80::1]", "550 5.1.8 Sender refused"),
         ("a@good.test", "250"),
         ("a@plain.test", "250"),
         ("a@alias.test", "250"),

@@ -118,6 +118,7 @@ def test_the_name_of_the_address_is_looked_up_when_it_connects() -> None:
         ({"lists": [{"zone": "one.test", "weight": -1}]}, "anybody can take a good name"),
         ({"threshold": 3}, "threshold is 1 to 2"),
         ({"names": []}, "at least one of"),
+        ({"reason": "{address} is bad"}, r"there is no \{address\}"),
         ({"names": ["helo"]}, "names"),
     ],
 )
