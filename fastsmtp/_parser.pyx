@@ -331,7 +331,9 @@ ending in CRLF (0: no limit); `header_limit` the most octets that are taken for 
             if self._data.stored != EMPTY:
                 rest[written] = LF
                 written += 1
-                self._data.size += 2
+                # Nobody has sent it, so it does not make a message too big (RFC 1870 section 3).
+                if not self.message_limit - 2 < self._data.size <= self.message_limit:
+                    self._data.size += 2
                 self._data.stored = EMPTY
         return rest[:written] if written and self._is_kept() else DATA_ENDED
 
