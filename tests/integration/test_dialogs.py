@@ -67,11 +67,11 @@ def make_site(dialog: Dialog, *, byte_by_byte: bool = False, spool: SpoolFolder 
 
 
 def stored_in(site: Site, user: str) -> list[Stored]:
-    """What came into the mailbox of a user, one copy for each message."""
+    """What came into the mailbox of a user, one copy for each message, with what plugins put on top."""
     address = parse_mailbox(user)
     mailbox = Mailbox(address.domain, address.folded_local)
     return [
-        Stored(str(transaction.sender), bytes(transaction.message))
+        Stored(str(transaction.sender), transaction.message.added + bytes(transaction.message))
         for transaction in site.transactions
         if transaction.outcome == "stored"
         and any(mailbox in recipient.mailboxes for recipient in transaction.remaining)

@@ -39,6 +39,10 @@ class RawClient:
         self._connection.sendall(line + b"\r\n")
         return self.reply()
 
+    def send(self, data: bytes) -> None:
+        """These bytes, and nothing is read."""
+        self._connection.sendall(data)
+
     def deliver(
         self,
         content: bytes,
@@ -55,5 +59,5 @@ class RawClient:
 
     def finish(self, content: bytes) -> str:
         """The message behind DATA. Returns the id."""
-        self._connection.sendall(stuffed(content))
+        self.send(stuffed(content))
         return stored_id(self.reply())
