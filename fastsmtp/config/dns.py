@@ -7,7 +7,7 @@ from pydantic import PlainValidator, Strict
 
 from fastsmtp.config.places import ListenAddress, parse_listen_address
 from fastsmtp.config.table import Table, default
-from fastsmtp.config.units import Duration, Spelling
+from fastsmtp.config.units import Duration, Size, Spelling
 
 __all__ = ["DnsServer", "DnsSettings"]
 
@@ -54,6 +54,9 @@ class DnsSettings(Table):
         gt=0,
     )
     cache_entries: int = default(50_000, "Answers kept in memory, in each worker.", ge=1)
+    cache_size: Size = default(
+        "64MiB", "Memory for them, in each worker, about; what is wanted least goes first.", ge=65_536
+    )
     ttl_min: Duration = default("5s", "An answer is believed so long at least, whatever its TTL.", ge=0)
     ttl_max: Duration = default("1h", "And no longer than this.", ge=0)
     negative_ttl: Duration = default(

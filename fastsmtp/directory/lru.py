@@ -31,7 +31,6 @@ class UsedLately(Generic[_Entry]):
 
     def __init__(self, bound: int) -> None:
         self.bound = bound
-        self._newcomers_bound = bound // PROBATION
         self._entries: dict[str, _Entry] = {}
         self._newcomers: deque[str] = deque()
         self._regulars: deque[str] = deque()
@@ -48,12 +47,13 @@ class UsedLately(Generic[_Entry]):
 
     def add(self, name: str, entry: _Entry) -> tuple[str, _Entry] | None:
         """Remember an entry under a name that is not there yet; returns what had to go for it. `bound` is not 0."""
-        evicted = self._evict() if len(self._entries) >= self.bound else None
+        evicted = self.evict() if len(self._entries) >= self.bound else None
         self._entries[name] = entry
         self._newcomers.append(name)
         return evicted
 
-    def _evict(self) -> tuple[str, _Entry]:
+    def evict(self) -> tuple[str, _Entry]:
+        """Let go of the one that is wanted least, and return it. There has to be one."""
         for _ in range(LOOKS):
             name = self._next()
             entry = self._entries[name]
@@ -66,6 +66,6 @@ class UsedLately(Generic[_Entry]):
         return name, self._entries.pop(name)
 
     def _next(self) -> str:
-        if len(self._newcomers) > self._newcomers_bound or not self._regulars:
+        if len(self._newcomers) > len(self._entries) // PROBATION or not self._regulars:
             return self._newcomers.popleft()
         return self._regulars.popleft()

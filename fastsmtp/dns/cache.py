@@ -2,33 +2,42 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from sys import getsizeof
+from typing import Any, Final
 
 from fastsmtp.directory.lru import UsedLately
 from fastsmtp.errors import DnsError
-from fastsmtp.ports import DnsAnswer
+from fastsmtp.ports import DnsAnswer, MailExchanger
 
 __all__ = ["DnsCache", "Kept"]
+
+# Measured with tracemalloc, CPython 3.11: 200 and 80 to 120 octets, without the texts.
+_ENTRY_OCTETS: Final = 250
+_RECORD_OCTETS: Final = 120
 
 
 class Kept:
     """An answer, or the text of the trouble there was."""
 
-    __slots__ = ("answer", "expires_ns", "is_used", "trouble")
+    __slots__ = ("answer", "expires_ns", "is_used", "octets", "trouble")
 
     def __init__(self, answer: DnsAnswer[Any] | None, trouble: str, expires_ns: int) -> None:
         self.answer = answer
         self.trouble = trouble
         self.expires_ns = expires_ns
         self.is_used = False
+        self.octets = 0
 
 
 class DnsCache:
-    """At most `entries` answers by question. Times to live are clamped; all of them are seconds."""
+    """At most `entries` answers by question, and at most `octets` of memory for them: what is wanted least goes first.
+    Times to live are clamped; all of them are seconds.
+    """
 
     def __init__(
         self,
         entries: int,
+        octets: int,
         *,
         ttl_min_s: float,
         ttl_max_s: float,
@@ -37,6 +46,8 @@ class DnsCache:
         monotonic_ns: Callable[[], int],
     ) -> None:
         self._kept: UsedLately[Kept] = UsedLately(entries)
+        self._octets_bound = octets
+        self.octets = 0
         self._ttl_min_s = ttl_min_s
         self._ttl_max_s = ttl_max_s
         self._negative_ttl_s = negative_ttl_s
@@ -74,6 +85,25 @@ class DnsCache:
     def _put(self, question: str, answer: DnsAnswer[Any] | None, trouble: str, expires_ns: int) -> None:
         kept = self._kept.get(question)
         if kept is None:
-            self._kept.add(question, Kept(answer, trouble, expires_ns))
+            kept = Kept(answer, trouble, expires_ns)
+            self._forget(self._kept.add(question, kept))
         else:
             kept.answer, kept.trouble, kept.expires_ns = answer, trouble, expires_ns
+        octets = _octets(question, answer)
+        self.octets += octets - kept.octets
+        kept.octets = octets
+        while self.octets > self._octets_bound:
+            self._forget(self._kept.evict())
+
+    def _forget(self, evicted: tuple[str, Kept] | None) -> None:
+        if evicted is not None:
+            self.octets -= evicted[1].octets
+
+
+def _octets(question: str, answer: DnsAnswer[Any] | None) -> int:
+    """What an answer takes in memory, about."""
+    octets = _ENTRY_OCTETS + getsizeof(question)
+    for record in () if answer is None else answer.records:
+        text = record.host if isinstance(record, MailExchanger) else record
+        octets += _RECORD_OCTETS + (getsizeof(text) if isinstance(text, str) else 0)
+    return octets

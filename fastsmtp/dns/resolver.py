@@ -40,6 +40,7 @@ class CachedResolver:
         self._monotonic_ns = clock.monotonic_ns
         self._cache = DnsCache(
             settings.cache_entries,
+            settings.cache_size,
             ttl_min_s=settings.ttl_min,
             ttl_max_s=settings.ttl_max,
             negative_ttl_s=settings.negative_ttl,
@@ -59,6 +60,7 @@ class CachedResolver:
             stats.cell(lookups, result) for result in LOOKUPS
         )
         self._entries_cell = stats.cell(stats.gauge("fastsmtp_dns_cache_entries", "Answers in the cache of the DNS."))
+        self._octets_cell = stats.cell(stats.gauge("fastsmtp_dns_cache_bytes", "Memory that they take, about."))
 
     def addresses(
         self, name: str, about: Connection | Transaction | None = None, /, *, version: Literal[4, 6] | None = None
@@ -153,6 +155,7 @@ class CachedResolver:
         else:
             raise error  # a fault of ours: the loop logs it, who waits runs into the timeout
         self._cells[self._entries_cell] = len(self._cache)
+        self._cells[self._octets_cell] = self._cache.octets
 
     def _out_of_time(self, future: asyncio.Future[DnsAnswer[Any]], waited: Waited | None) -> None:
         if waited is not None:

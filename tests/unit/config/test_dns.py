@@ -26,7 +26,9 @@ def test_what_is_no_server(written: object) -> None:
         DnsSettings.model_validate({"servers": [written]})
 
 
-@pytest.mark.parametrize("values", [{"timeout": 0}, {"budget": 0}, {"cache_entries": 0}, {"failure_ttl": "100ms"}])
+@pytest.mark.parametrize(
+    "values", [{"timeout": 0}, {"budget": 0}, {"cache_entries": 0}, {"cache_size": "63KiB"}, {"failure_ttl": "100ms"}]
+)
 def test_what_makes_no_sense(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         DnsSettings.model_validate(values)

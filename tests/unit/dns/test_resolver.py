@@ -148,6 +148,7 @@ def test_what_is_remembered_is_answered_at_once(dns: ZoneServer) -> None:
             assert count(stats, "fastsmtp_dns_lookups_total", "negative_hit") == 1
             assert count(stats, "fastsmtp_dns_lookups_total", "failure_hit") == 1
             assert count(stats, "fastsmtp_dns_cache_entries") == 3
+            assert 1_000 < count(stats, "fastsmtp_dns_cache_bytes") < 3_000
 
     run(work())
 
