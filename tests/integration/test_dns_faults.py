@@ -30,10 +30,17 @@ use = "rhsbl"
 options = { lists = ["dbl.test"] }
 [[plugin]]
 use = "resolvable_sender"
+[[plugin]]
+use = "helo"
+options = { policy = "rfc" }
+[[plugin]]
+use = "spf"
 """
 
 ZONE: Final = """
 *.example.net            MX   10 mx.example.net
+*.example.net            TXT  "v=spf1 ip4:192.0.2.0/24 -all"
+*.example.org            A    198.51.100.2
 mx.example.net           A    198.51.100.1
 *.2.0.192.in-addr.arpa   PTR  mx.example.com
 mx.example.com           A    192.0.2.1
@@ -94,6 +101,17 @@ def is_listed(answer: tuple[int, str]) -> bool:
     return answer[0] == 550 and answer[1].startswith("5.7.1 192.0.2.2 is listed by one.test")
 
 
+def found_by(server: ServerProcess, plugin: str) -> list[str]:
+    """What it found out about each message that was stored, in order."""
+    lines = [line for line in server.log_lines("transaction") if line["outcome"] == "stored"]
+    return [
+        one.get("authentication", one["outcome"])
+        for line in lines
+        for one in line["results"]
+        if one["plugin"] == plugin
+    ]
+
+
 def errors(server: ServerProcess) -> float:
     return server.metric("fastsmtp_dns_queries_total") - sum(
         server.metric("fastsmtp_dns_queries_total", result=result) for result in ("found", "no_name", "no_data")
@@ -111,6 +129,9 @@ def check_good_mail(server: ServerProcess, misbehave: Callable[[], None]) -> Non
         assert code == 250, said
     wait_until(lambda: errors(server) > asked_in_vain, "the trouble is counted")
     wait_until(lambda: server.descriptors() <= before, "nothing stays open")
+    wait_until(lambda: len(found_by(server, "spf")) == stored + MESSAGES, "all of them are logged")
+    assert found_by(server, "spf")[-MESSAGES:] == ["spf=temperror"] * MESSAGES
+    assert found_by(server, "helo")[-MESSAGES:] == ["error"] * MESSAGES
     assert server.metric("fastsmtp_plugin_answers_total", answer="fault") == 0
     assert len(server.messages("alice@example.test")) == stored + MESSAGES
     assert server.troubles() == []
@@ -149,6 +170,8 @@ def test_what_is_cut_short_is_asked_over_tcp(tmp_path: Path) -> None:
         assert send(server, 3)[0] == 250
         assert errors(server) == 0
         assert {transport for transport, *_ in dns.asked} == {"udp", "tcp"}
+        wait_until(lambda: len(found_by(server, "spf")) == 1, "it is logged")
+        assert (found_by(server, "spf"), found_by(server, "helo")) == (["spf=pass"], ["pass"])
 
 
 def test_it_is_back(site: Site) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import pytest
 from integration.server import ServerProcess, running_server, wait_until
@@ -23,8 +23,11 @@ USERS: Final = ("alice@example.test", "bob@example.test", "postmaster@example.te
 PATIENCE_S: Final = 60.0
 """Strangers wait for the greeting, and who tries many names waits for each reply."""
 
-GOOD, JUNK, DENIED = "198.18", "198.19", "192.0"
+GOOD, JUNK, DENIED, FORWARDER = "198.18", "198.19", "192.0", "198.17"
 """The first half of their addresses."""
+
+HERE: Final = "203.0.113.25"
+"""Our own public address."""
 
 ZONE: Final = """
 good.example MX 10 mx.good.example
@@ -39,6 +42,10 @@ soft.example MX 10 mail.plain.example
 soft.example TXT "v=spf1 ip4:192.0.2.0/24 ~all"
 junk.example MX 10 mail.plain.example
 nomail.example MX 0 .
+servfail.example MX 10 mail.plain.example
+silent.example MX 10 mail.plain.example
+example.test MX 10 mx.example.test
+mx.example.test A 203.0.113.25
 """
 
 
@@ -68,7 +75,7 @@ class Speaker:
         self._socket = server.connect("proxied")
         self._socket.settimeout(PATIENCE_S)
         said_first = "EHLO client.example\r\n" if greets_early else ""
-        self._socket.sendall(f"PROXY TCP4 {address} 203.0.113.25 40000 25\r\n{said_first}".encode())
+        self._socket.sendall(f"PROXY TCP4 {address} {HERE} 40000 25\r\n{said_first}".encode())
         self._file = self._socket.makefile("rb")
         self.hear("connect")
 
@@ -124,7 +131,7 @@ class Kind:
     clients: int
     play: Callable[[Speaker], None]
     expected: tuple[str, str] | None  # None: it is good mail, and stored
-    network: str
+    network: str  # or all of the address
     greets_early: bool = False
 
 
@@ -148,8 +155,8 @@ def probe(speaker: Speaker) -> None:
     speaker.mail("a@junk.example", foreign, message("relay me"))
 
 
-def good(name: str, sender: str, **mail: object) -> Kind:
-    return Kind(name, "", 3, mailing(sender, **mail), None, GOOD)  # type: ignore[arg-type] # as mailing() takes them
+def good(name: str, sender: str, network: str = GOOD, **mail: object) -> Kind:
+    return Kind(name, "", 3, mailing(sender, **mail), None, network)  # type: ignore[arg-type] # as mailing() takes them
 
 
 NO, LATER = "554 5.7.1", "550 5.7.1"
@@ -165,6 +172,10 @@ KINDS: Final = (
     good("good: careless header", "ann@plain.example", text="Subject: no date\r\n\r\nHello!"),
     good("good: a literal as HELO, its own", "ann@plain.example", helo="[{address}]"),
     good("good: postmaster", "ann@plain.example", recipients=("postmaster@example.test",)),
+    good("good: a trusted forwarder", "ann@good.example", FORWARDER, helo="localhost"),
+    good("good: this host, by its own address", "root@example.test", HERE, helo="mx.example.test"),
+    good("good: SERVFAIL for the sender", "ann@servfail.example"),
+    good("good: no answer for the sender", "ann@silent.example"),
     Kind("early talker", "early_talker", 5, mailing("a@junk.example"), ("connect", NO), JUNK, greets_early=True),
     Kind("denied network", "access", 3, mailing("a@junk.example"), ("connect", NO), DENIED),
     Kind("HELO: our own name", "helo", 3, mailing("a@junk.example", helo="mx.example.test"), ("rcpt", LATER), JUNK),
@@ -193,30 +204,38 @@ proxy = ["127.0.0.1"]
 """
 
 
+Site: TypeAlias = tuple[ServerProcess, ZoneServer]
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
+def site(tmp_path: Path) -> Iterator[Site]:
     lists = dict(LISTS)
     lists["access"] += "deny 192.0.0.0/16\n"
+    lists["access"] += f"trust {FORWARDER}.0.0/16\n"
     lists["senders"] += "news-*@*\n"
     folder = tmp_path / "site"
     (folder / "lists").mkdir(parents=True)
     for name, text in lists.items():
         (folder / "lists" / name).write_text(text)
     with ZoneServer(ZONE) as zone:
-        settings = {"dns.servers": [zone.address]}
+        settings = {"dns.servers": [zone.address], "dns.timeout": "1s", "dns.budget": "2s"}
         with running_server(folder, settings, users=USERS, plugins=LISTENER + starter_plugins()) as server:
-            yield server
+            yield server, zone
 
 
-def test_no_good_mail_is_refused_and_junk_is_where_it_should_be(server: ServerProcess) -> None:
+def play_all(server: ServerProcess, kinds: Sequence[Kind]) -> list[tuple[Kind, Attempt]]:
+    """All clients of these kinds, many at once; what each of them heard."""
     attempts: list[tuple[Kind, Attempt]] = []
-    addresses = {network: iter(range(1, 250 * 250)) for network in (GOOD, JUNK, DENIED)}
+    addresses = {network: iter(range(1, 250 * 250)) for network in (GOOD, JUNK, DENIED, FORWARDER)}
     work = []
     for _ in range(ROUNDS):
-        for kind in KINDS:
+        for kind in kinds:
             for _ in range(kind.clients):
                 attempt = Attempt(kind.name)
                 attempts.append((kind, attempt))
+                if kind.network not in addresses:
+                    work.append((kind, attempt, kind.network))
+                    continue
                 number = next(addresses[kind.network])
                 work.append((kind, attempt, f"{kind.network}.{number // 250 + 1}.{number % 250 + 1}"))
 
@@ -231,7 +250,14 @@ def test_no_good_mail_is_refused_and_junk_is_where_it_should_be(server: ServerPr
     with ThreadPoolExecutor(64) as crew:
         list(crew.map(play, mixed))
     wait_until(lambda: not server.metric("fastsmtp_connections"), "all have gone")
+    return attempts
 
+
+def test_no_good_mail_is_refused_and_junk_is_where_it_should_be(site: Site) -> None:
+    server, zone = site
+    zone.fail("servfail.example")
+    zone.drop("silent.example")
+    attempts = play_all(server, KINDS)
     print_table(attempts)
     for kind, attempt in attempts:
         if kind.expected is None:
@@ -248,6 +274,17 @@ def test_no_good_mail_is_refused_and_junk_is_where_it_should_be(server: ServerPr
         counted = (server.metric(ANSWERS, plugin=plugin, answer=answer) for answer in ("reject", "naughty", "defer"))
         assert sum(counted) >= sum(kind.by == plugin for kind, _ in attempts), plugin
     assert not [line for line in server.troubles() if line["event"] != "fastsmtp.server"], server.troubles()
+
+
+@pytest.mark.parametrize("misdeed", ["fail", "drop"])
+def test_no_good_mail_is_refused_while_the_dns_is_away(site: Site, misdeed: str) -> None:
+    server, zone = site
+    getattr(zone, misdeed)()
+    for kind, attempt in play_all(server, [kind for kind in KINDS if kind.expected is None]):
+        assert attempt.is_stored, (kind.name, attempt.heard)
+        assert {reply[:9] for _, reply in attempt.refusals} <= {"550 5.1.1"}, (kind.name, attempt.heard)
+    assert server.metric("fastsmtp_dns_queries_total") > server.metric("fastsmtp_dns_queries_total", result="found")
+    assert server.metric(ANSWERS, answer="fault") == 0
 
 
 def print_table(attempts: Sequence[tuple[Kind, Attempt]]) -> None:
