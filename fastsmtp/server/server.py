@@ -39,7 +39,7 @@ from fastsmtp.server.refusals import Refusals
 from fastsmtp.server.service import Service, Trust
 from fastsmtp.server.shared import ConnectionStats, Shared
 from fastsmtp.server.tls.handshake import TlsStats
-from fastsmtp.server.tls.offer import Credentials, TlsOffer
+from fastsmtp.server.tls.offer import TlsCertificates, TlsOffer
 from fastsmtp.server.watch import LoadWatch
 from fastsmtp.smtp.load import Load
 from fastsmtp.state.backend import state
@@ -126,7 +126,7 @@ class Server:
             self._record_writer(loop),
         )
         tls_stats = TlsStats(self.stats, [str(files) for files in settings.tls.certificates])
-        self._credentials = Credentials(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
+        self._credentials = TlsCertificates(settings.tls, tls_stats, self._clock) if settings.tls.is_on else None
         load = Load(self.stats, settings.limits.message_memory)
         self._services = [
             self._service(entry, pipeline, load) for entry, pipeline in zip(entries, self.pipelines, strict=True)

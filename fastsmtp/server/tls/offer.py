@@ -18,7 +18,7 @@ from fastsmtp.smtp.transaction import Connection
 if TYPE_CHECKING:
     from fastsmtp.server.tls.certificates import Certificate
 
-__all__ = ["Credentials", "TlsOffer"]
+__all__ = ["TlsCertificates", "TlsOffer"]
 
 _NS_PER_S: Final = 1_000_000_000
 _CELL_MAX: Final = 2**63 - 1
@@ -44,7 +44,7 @@ class TlsOffer:
         return Handshake(connection, self.stats, self.clock)
 
 
-class Credentials:
+class TlsCertificates:
     """The certificates of a worker, and what its listeners offer with them."""
 
     def __init__(self, settings: TlsSettings, stats: TlsStats, clock: Clock) -> None:

@@ -15,16 +15,16 @@ from fastsmtp.config.tls import CertificateFiles, TlsSettings
 from fastsmtp.errors import ConfigurationError
 from fastsmtp.server.tls.handshake import TlsStats
 from fastsmtp.server.tls.layer import TlsLayer
-from fastsmtp.server.tls.offer import Credentials, TlsOffer
+from fastsmtp.server.tls.offer import TlsCertificates, TlsOffer
 from fastsmtp.stats import Stats
 from fastsmtp.testing import SettableClock
 
 QUICK_S: Final = 0.01
 
 
-def credentials(settings: TlsSettings, stats: Stats | None = None, now: float = NOW) -> Credentials:
+def credentials(settings: TlsSettings, stats: Stats | None = None, now: float = NOW) -> TlsCertificates:
     names = [str(files) for files in settings.certificates]
-    return Credentials(settings, TlsStats(stats or Stats(), names), SettableClock(now))
+    return TlsCertificates(settings, TlsStats(stats or Stats(), names), SettableClock(now))
 
 
 def shown(offer: TlsOffer) -> bytes | None:
