@@ -128,5 +128,5 @@ class EarlyTalker(Plugin[Options]):
         if not connection.pipelined_too_much or connection.notes.get(_Seen) is not None:
             return None
         connection.notes.put(_Seen())
-        self.record(connection, "fail", "did not wait for the reply to HELO, EHLO or DATA")
+        self.record(connection, "fail", "did not wait for the reply to HELO, EHLO, DATA or AUTH")
         return act(self.options.pipelining, self.options.reason, is_observed=True)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from fastsmtp.cli.admin import connect_admin
 from fastsmtp.cli.advice import advice
+from fastsmtp.cli.memory import memory_need
 from fastsmtp.config.listeners import users_of
 from fastsmtp.config.load import examine
 from fastsmtp.config.model import Settings, StateSettings
@@ -71,6 +72,9 @@ def survey(path: Path) -> list[Finding]:
         findings.append(_folder("mail root", settings.maildir.root, "[maildir] root"))
         if settings.maildir.durability == "journal":
             findings.append(_folder("journal", settings.maildir.journal, "[maildir] journal"))
+    if not {"listen", "limits", "dns"} & faulty:
+        has_room, sentence = memory_need(settings)
+        findings.append(Finding("memory", "ok" if has_room else "warning", sentence))
     if "state" not in faulty and settings.plugin:  # nobody else needs it
         findings.append(asyncio.run(_state(settings.state)))
     if not {"maildir", "records"} & faulty and settings.records.enabled:

@@ -76,8 +76,8 @@ class LimitSettings(Table):
     )
     message_memory: Size = default(
         "128MiB",
-        "Memory, in each worker, for messages that are not complete or not stored yet; above it new ones are deferred "
-        "with 452.",
+        "Memory, in each worker (with `listen.workers = 4` four times that), for messages that are not complete "
+        "or not stored yet; above it new ones are deferred with 452.",
         ge=1_048_576,
     )
 

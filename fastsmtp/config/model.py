@@ -95,8 +95,8 @@ class SmtpSettings(Table):
     )
     pipelining: Literal["lenient", "strict"] = default(
         "lenient",
-        'What is sent behind HELO, EHLO or DATA before these are answered (RFC 2920 section 3.1 forbids it): "lenient" '
-        'takes it and tells plugins, "strict" answers 554 and closes the connection.',
+        "What is sent behind HELO, EHLO, DATA or AUTH before these are answered (RFC 2920 section 3.1 and RFC 4954 "
+        'section 4 forbid it): "lenient" takes it and tells plugins, "strict" answers 554 and closes the connection.',
     )
     banner: Annotated[str, AfterValidator(_banner)] = default(
         "", "Text of the greeting behind the host name; empty is the usual text."

@@ -15,6 +15,8 @@ __all__ = ["auth", "take_response", "take_response_fault"]
 
 _GREETED, _SASL = State.GREETED, State.SASL
 _ON_AUTH: Final = Stage.AUTH
+_COMPLETE: Final = ("PLAIN",)
+"""With an initial response nothing is asked any more."""
 _TOO_LONG: Final = _parser.LineFault.TOO_LONG
 
 
@@ -52,6 +54,9 @@ def _begin(dialogue: Dialogue, options: AuthOptions, offered: str, argument: byt
         except ResponseError:
             dialogue.error(replies.BAD_RESPONSE)
             return
+    # RFC 4954 section 4: the last command of a group, but where it is complete by itself.
+    if (initial is None or name not in _COMPLETE) and not dialogue.permits_input():
+        return
     dialogue.exchange = mechanism(initial)
     dialogue.state = _SASL
     _go_on(dialogue, None)

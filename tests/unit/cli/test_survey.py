@@ -25,7 +25,7 @@ def test_one_finding_for_each_part(tmp_path: Path) -> None:
 
     findings = survey(configuration)
 
-    parts = ["configuration", "plugins", "directory", "mail root", "journal", "state", "records", "log"]
+    parts = ["configuration", "plugins", "directory", "mail root", "journal", "memory", "state", "records", "log"]
     assert [finding.subject for finding in findings] == parts
     assert {finding.level for finding in findings} == {"ok"}
 

@@ -109,7 +109,7 @@ def test_who_does_not_wait_for_the_reply_to_ehlo(action: str, code: int) -> None
         replies = client.say(b"EHLO client.example\r\nNOOP\r\n")
         assert replies[0].code == code
         assert client.rcpt("user@example.test").code == 503
-        assert results(client) == ["fail did not wait for the reply to HELO, EHLO or DATA"]
+        assert results(client) == ["fail did not wait for the reply to HELO, EHLO, DATA or AUTH"]
 
 
 def test_who_does_not_wait_for_the_reply_to_data() -> None:

@@ -7,6 +7,8 @@ from driver import LATER, MESSAGE, NO, START, STORED, WAIT, Driver
 
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.effects import Ask, Stage
+from fastsmtp.smtp.mechanisms import mechanisms
+from fastsmtp.smtp.options import AuthOptions
 from fastsmtp.smtp.replies import Reply
 from fastsmtp.smtp.transaction import REFUSALS_KEPT
 from fastsmtp.smtp.transitions import State
@@ -166,6 +168,27 @@ def test_who_does_not_wait_for_the_354_is_noticed() -> None:
         assert driver.happened[-1] == ("lost" if strict else "stored")
         assert was_noticed(driver)
         assert pipelined(driver) == 1
+
+
+AUTH_GROUPS = [
+    # Complete by itself: what comes behind it need not wait (RFC 4954 section 4).
+    ("AUTH PLAIN AGFubkBleGFtcGxlLnRlc3QAc2VjcmV0", False),
+    ("AUTH PLAIN", True),
+    ("AUTH LOGIN", True),
+    ("AUTH LOGIN YW5uQGV4YW1wbGUudGVzdA==", True),
+]
+
+
+@pytest.mark.parametrize(("line", "is_too_much"), AUTH_GROUPS)
+def test_auth_is_the_last_of_its_group(line: str, *, is_too_much: bool) -> None:
+    options = AuthOptions(mechanisms(("PLAIN", "LOGIN")), require_tls=False)
+    for strict in (False, True):
+        for behind in ((), ("AGFubkBleGFtcGxlLnRlc3QAc2VjcmV0",)):
+            driver = Driver({Stage.AUTH: NO}, auth=options, pipelining="strict" if strict else "lenient").greet()
+            said = driver.say(line, *behind).splitlines()
+            assert was_noticed(driver) is (is_too_much and bool(behind))
+            assert said[-1].startswith("554 5.5.0 ") is (was_noticed(driver) and strict)
+            assert driver.session.closing is (was_noticed(driver) and strict)
 
 
 def test_chunks_and_other_commands_may_come_together_where_nobody_waits() -> None:
