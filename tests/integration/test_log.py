@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import pytest
 from integration.clients.raw import RawClient
-from integration.server import DEADLINE_S, make_site, serve_command, wait_until
+from integration.server import DEADLINE_S, ServerProcess, make_site, serve_command, wait_until
+from ports import free_port
 
 LISTENER: Final = '[[listener]]\nname = "local"\naddress = "unix:smtp.sock"\n'
 PROCESSES: Final = 3
@@ -130,6 +131,10 @@ def journald_line(message: bytes) -> dict[str, Any]:
 def test_a_socket_hears_every_line_and_may_be_started_anew(
     tmp_path: Path, destination: str, parse: Callable[[bytes], dict[str, Any]]
 ) -> None:
+    def hear(listener: socket.socket, beginning: str) -> None:
+        while not parse(listener.recv(100_000)).get("message", "").startswith(beginning):
+            pass
+
     def next_transaction(listener: socket.socket) -> tuple[str, list[int]]:
         lost = []
         while True:
@@ -142,13 +147,20 @@ def test_a_socket_hears_every_line_and_may_be_started_anew(
     path = tmp_path / "log.sock"
     # One worker: who has lost lines says so, and with two it may be the other one that takes the next mail.
     settings = {"log.destination": destination, "log.socket": "log.sock", "listen.workers": 1}
-    with listening(path) as listener, server(tmp_path, settings):
+    metrics = ("127.0.0.1", free_port())
+    settings["metrics.listen"] = f"127.0.0.1:{metrics[1]}"
+    with listening(path) as listener, server(tmp_path, settings) as process:
+        hear(listener, "started")  # the supervisor has nothing more to say
+        if os.geteuid() == 0:
+            hear(listener, "the server runs as root")
         [first] = deliver(tmp_path)
         assert next_transaction(listener) == (first, [])
         listener.close()
         path.unlink()
         deliver(tmp_path, 2)
-        wait_until(lambda: "log lines are being lost" in (tmp_path / "stderr").read_text(), "the lines are missed")
+        said = ServerProcess(tmp_path, process, [], metrics)
+        wait_until(lambda: said.metric("fastsmtp_log_lines_lost_total") == 2, "the lines are missed")
+        assert said.stderr().count("log lines are being lost") == 1
         with listening(path) as successor:
             ids = deliver(tmp_path, 2)
             found = [next_transaction(successor)]
