@@ -12,25 +12,31 @@ from records import identifier, record, write
 
 Command = Callable[..., Result]
 
-NOW = float(int(time.time()))
+SOME_TIME = 1_790_000_000.0
 
 
 @pytest.fixture
-def records(site: Path) -> Path:
+def now() -> float:
+    """The beginning of this second: of a test, and not of all of them, which may be long ago."""
+    return float(int(time.time()))
+
+
+@pytest.fixture
+def records(site: Path, now: float) -> Path:
     """Three transactions: of now, of an hour ago, of three days ago."""
     path = site.parent / "records.db"
-    write(path, record(NOW - 3 * 86_400, sender="", outcome="refused", reply="550 5.7.1 no"), now_s=NOW - 3 * 86_400)
+    write(path, record(now - 3 * 86_400, sender="", outcome="refused", reply="550 5.7.1 no"), now_s=now - 3 * 86_400)
     write(
         path,
         record(
-            NOW - 3600,
+            now - 3600,
             sender="bob@b.example",
             remote="198.51.100.7",
             refused=[{"recipient": "x@example.test", "reply": "550 5.1.1 No such user here"}],
         ),
-        now_s=NOW - 3600,
+        now_s=now - 3600,
     )
-    write(path, record(NOW), now_s=NOW)
+    write(path, record(now), now_s=now)
     return path  # fmt: skip
 
 
@@ -41,19 +47,19 @@ def listed(result: Result) -> list[str]:
 
 
 @pytest.mark.usefixtures("records")
-def test_the_story_of_an_id(fastsmtp: Command) -> None:
-    result = fastsmtp("explain", f"({identifier(NOW).lower()})")
+def test_the_story_of_an_id(fastsmtp: Command, now: float) -> None:
+    result = fastsmtp("explain", f"({identifier(now).lower()})")
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"Transaction {identifier(NOW)}  stored\n  ended ")
+    assert result.stdout.startswith(f"Transaction {identifier(now)}  stored\n  ended ")
     assert "  sender        <ann@example.net>\n" in result.stdout
-    [story] = json.loads(fastsmtp("explain", identifier(NOW), "--json").stdout)
+    [story] = json.loads(fastsmtp("explain", identifier(now), "--json").stdout)
     assert story["recipients"] == [
         {"address": "alice@example.test", "accepted": True, "reply": "250 2.1.5 Recipient OK"}
     ]
 
 
 @pytest.mark.usefixtures("records")
-def test_the_list(fastsmtp: Command) -> None:
+def test_the_list(fastsmtp: Command, now: float) -> None:
     assert listed(fastsmtp("explain")) == ["<ann@example.net>", "<bob@b.example>", "<>"]
     assert listed(fastsmtp("explain", "--sender", "<>")) == ["<>"]
     assert listed(fastsmtp("explain", "--sender", "@b.example")) == ["<bob@b.example>"]
@@ -62,7 +68,7 @@ def test_the_list(fastsmtp: Command) -> None:
     assert listed(fastsmtp("explain", "--outcome", "refused")) == ["<>"]
     assert listed(fastsmtp("explain", "--since", "2h")) == ["<ann@example.net>", "<bob@b.example>"]
     assert listed(fastsmtp("explain", "--until", "30m")) == ["<bob@b.example>", "<>"]
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(NOW - 1800))
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now - 1800))
     assert listed(fastsmtp("explain", "--since", moment)) == ["<ann@example.net>"]
     result = fastsmtp("explain", "--limit", "2")
     assert listed(result) == ["<ann@example.net>", "<bob@b.example>"]
@@ -83,22 +89,22 @@ def test_the_list(fastsmtp: Command) -> None:
     ],
 )
 @pytest.mark.usefixtures("records")
-def test_why_nothing_is_found(fastsmtp: Command, ago_s: float, why: str) -> None:
-    when = float(int(time.time())) - ago_s  # of this moment: NOW may be many tests ago
+def test_why_nothing_is_found(fastsmtp: Command, now: float, ago_s: float, why: str) -> None:
+    when = now - ago_s
     result = fastsmtp("explain", identifier(when, "00ZZZZ"))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: there is no record of {identifier(when, '00ZZZZ')}")
     assert why in result.stderr
 
 
-def test_where_nothing_is_kept(fastsmtp: Command, site: Path) -> None:
+def test_where_nothing_is_kept(fastsmtp: Command, site: Path, now: float) -> None:
     result = fastsmtp("explain")
     assert (result.exit_code, result.stderr) == (
         1, f"error: there are no records in {site.parent / 'records.db'}: no server has written any yet\n",
     )  # fmt: skip
-    write(site.parent / "records.db", record(NOW), now_s=NOW)
+    write(site.parent / "records.db", record(now), now_s=now)
     site.write_text("[records]\nenabled = false\n")
-    assert "[records] enabled is false" in fastsmtp("explain", identifier(NOW - 7200)).stderr
+    assert "[records] enabled is false" in fastsmtp("explain", identifier(now - 7200)).stderr
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ def test_where_nothing_is_kept(fastsmtp: Command, site: Path) -> None:
         (["--since", "2y"], "is not a duration"),
         (["--address", "example.org"], "is no address and no network"),
         (["--outcome", "fine"], "is not one of"),
-        ([identifier(NOW), "--since", "2h"], "an ID stands by itself"),
+        ([identifier(SOME_TIME), "--since", "2h"], "an ID stands by itself"),
     ],
 )
 @pytest.mark.usefixtures("records")
