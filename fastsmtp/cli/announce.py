@@ -1,14 +1,12 @@
 """What `serve` says once it listens: where, and (for a demo site) how to try it."""
 
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastsmtp import __version__
 from fastsmtp.cli.site import DEMO_DOMAIN
-from fastsmtp.cli.terminal import console
+from fastsmtp.cli.terminal import say_styled
 from fastsmtp.config.model import Settings
 from fastsmtp.config.places import ListenAddress
 
@@ -24,7 +22,7 @@ _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - noth
 
 def announce(server: "RunningServer", settings: Settings) -> None:
     """A few lines on standard error: version, addresses, mail root."""
-    _say(_where_it_is(server, settings))
+    say_styled(_where_it_is(server, settings))
 
 
 def _where_it_is(server: "RunningServer", settings: Settings) -> "Iterator[Text]":
@@ -35,6 +33,7 @@ def _where_it_is(server: "RunningServer", settings: Settings) -> "Iterator[Text]
         spoken = (listener for listener in server.listeners if listener.protocol == protocol)
         lines.append((protocol.upper(), ", ".join(map(_where, spoken))))
     if server.metrics_address is not None:
+        lines.append(("status", f"http://{ListenAddress(*server.metrics_address)}/"))
         lines.append(("metrics", f"http://{ListenAddress(*server.metrics_address)}/metrics"))
     lines.append(("mail", f"{_near(settings.maildir.root)}/"))
     yield Text.assemble(("fastsmtp", "bold green"), f" {__version__} is ready")
@@ -50,7 +49,7 @@ def _where(listener: "RunningListener") -> str:
 
 def announce_demo(server: "RunningServer", settings: Settings) -> None:
     """The same, and how to send a message, with what most machines have."""
-    _say((*_where_it_is(server, settings), *_how_to_try(server, settings)))
+    say_styled((*_where_it_is(server, settings), *_how_to_try(server, settings)))
 
 
 def _how_to_try(server: "RunningServer", settings: Settings) -> "Iterator[Text]":
@@ -63,17 +62,6 @@ def _how_to_try(server: "RunningServer", settings: Settings) -> "Iterator[Text]"
     yield Text("\nIt arrives here", "bold")
     yield Text(f"  {_near(settings.maildir.root / DEMO_DOMAIN / 'alice' / 'new')}/")
     yield Text("\nCtrl-C stops the server.", "dim")
-
-
-def _say(lines: "Iterable[Text]") -> None:
-    """On standard error. Whoever read there may be gone: rich would end the program for that, and a server goes on."""
-    out = console(stderr=True)
-    with out.capture() as said:
-        for line in lines:
-            out.print(line)
-    with suppress(OSError):
-        sys.stderr.write(said.get())
-        sys.stderr.flush()
 
 
 def how_to_send(host: str, port: int, recipient: str) -> list[str]:

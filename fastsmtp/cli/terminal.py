@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = [
     "config_option",
@@ -20,6 +21,7 @@ __all__ = [
     "printable",
     "progress_bar",
     "say",
+    "say_styled",
     "shown_size",
     "warn",
 ]
@@ -67,6 +69,17 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def say_styled(lines: Iterable["Text"]) -> None:
+    """On standard error. Whoever read there may be gone: rich would end the program for that, and a server goes on."""
+    out = console(stderr=True)
+    with out.capture() as said:
+        for line in lines:
+            out.print(line)
+    with suppress(OSError):
+        sys.stderr.write(said.get())
+        sys.stderr.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
