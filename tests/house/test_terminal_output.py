@@ -8,7 +8,7 @@ import fastsmtp.cli
 
 FOLDER: Final = Path(fastsmtp.cli.__file__).parent
 EXEMPT: Final = {"terminal.py", "exits.py", "announce.py"}
-"""The room itself; who ends with an error, in colour, through `printable`; and what has the words of the operator only."""
+"""The room itself; who ends with an error, in colour, through `printable`; and what says nothing of strangers."""
 
 _prints = re.compile(r"^.*(?:click\.s?echo|(?<![.\w])print|sys\.std(?:out|err)\.write)\(.*$", re.MULTILINE).findall
 
