@@ -1,5 +1,6 @@
 """Going on with what is there now, or will be: without a task where nobody has to wait."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
@@ -34,6 +35,8 @@ def at_once(work: Coroutine[Any, Any, _T]) -> _T | Awaitable[_T]:
 async def settled(value: _T | Awaitable[_T]) -> _T:
     """The value, awaited where it is not there yet: for coroutines, which `at_once` runs on the spot if they can be."""
     if hasattr(value, "__await__"):
+        if not isinstance(value, asyncio.Future):
+            await asyncio.sleep(0)  # what is behind it may begin an `asyncio.timeout()`: from here on it is in a task
         return await value
     return value
 

@@ -77,6 +77,28 @@ def test_what_waits_for_nothing_is_there_at_once() -> None:
     assert at_once(work()) == 0
 
 
+def test_what_has_a_timeout_is_awaited_in_a_task() -> None:
+    """As a link to a server of the state does it."""
+
+    async def answer(value: int) -> int:
+        async with asyncio.timeout(20):
+            await asyncio.sleep(0)
+        return value
+
+    def ask(value: int) -> int | Awaitable[int]:
+        return answer(value)
+
+    async def both() -> int:
+        return await settled(1) + await settled(ask(2)) + await settled(ask(3))
+
+    async def run() -> None:
+        pending = at_once(both())
+        assert isinstance(pending, Awaitable)
+        assert await asyncio.ensure_future(pending) == 6
+
+    asyncio.run(run())
+
+
 def test_what_waits_goes_on_where_it_was() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
