@@ -99,7 +99,12 @@ def _findings(txn: Transaction) -> list[Authentication]:
 def field_value(authserv_id: str, findings: Iterable[Authentication], *, utf8: bool = False) -> str:
     """The value of the field (RFC 8601 section 2.2), a line for each finding. Without `utf8` all of it is ASCII."""
     lines = [_line(finding, utf8) for finding in findings]
-    return ";".join((quoted(plain_text(authserv_id, utf8=utf8)), *(lines or (" none",))))
+    return ";".join((_written(authserv_id, utf8), *(lines or (" none",))))
+
+
+@lru_cache(256)
+def _written(authserv_id: str, utf8: bool) -> str:
+    return quoted(plain_text(authserv_id, utf8=utf8))
 
 
 @lru_cache(4096)  # who sends a message sends more

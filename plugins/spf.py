@@ -1,10 +1,11 @@
 """Check whether the client may send mail in the name of the sender's domain (SPF, RFC 7208)."""
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from fastsmtp.plugin import (
     Address,
@@ -12,6 +13,7 @@ from fastsmtp.plugin import (
     Outcome,
     Plugin,
     Reply,
+    Result,
     Services,
     Transaction,
     at_once,
@@ -22,7 +24,7 @@ from fastsmtp.plugin import (
     packed_address,
     reject,
 )
-from fastsmtp.spf.check import Finding, Identity
+from fastsmtp.spf.check import Finding, Identity, SpfResult
 from fastsmtp.spf.lookup import Policies
 from fastsmtp.spf.received import received_spf
 
@@ -42,7 +44,6 @@ _OUTCOMES: Final[dict[str, Outcome]] = {
     "permerror": "error",
     "temperror": "error",
 }
-_client = lru_cache(4096)(ip_address)  # who sends a message sends more
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,15 @@ class Options:
 
     def __post_init__(self) -> None:
         check_placeholders(self.reason, PLACEHOLDERS)
+
+
+class Claim(NamedTuple):
+    """Whose mail it claims to be: which identity, how it is called in the message, and the parts of it."""
+
+    scope: Scope
+    what: str
+    local: str
+    domain: str
 
 
 class Spf(Plugin[Options]):
@@ -91,51 +101,49 @@ class Spf(Plugin[Options]):
         client = packed_address(txn.connection.remote_address)
         if not client:
             return None
-        left = self._identities(txn.connection.hello_name, sender, client)
+        left = self._claims(txn.connection.hello_name, sender)
         while left:
-            finding = self._policies.known(client, left[0][2].domain)
+            finding = self._policies.known(client, left[0].domain)
             if finding is None:
-                return at_once(self._ask(txn, left))
-            reply = self._act(txn, *left.pop(0), finding)
+                return at_once(self._ask(txn, client, left))
+            reply = self._act(txn, client, left.pop(0), finding)
             if reply is not None:
                 return reply
         return None
 
-    def _identities(self, helo: str, sender: Address, packed: bytes) -> list[tuple[Scope, str, Identity]]:
-        """What is to be checked, and how it is called in the message."""
-        client, receiver, time = _client(packed), self._hostname, int(self._clock.time())
-        identities: list[tuple[Scope, str, Identity]] = []
+    def _claims(self, helo: str, sender: Address) -> list[Claim]:
+        """What is to be checked."""
+        claims: list[Claim] = []
         if sender.is_null or self.options.helo == "always":
-            try:
-                domain = canonical_domain(helo)
-            except ValueError:
-                pass  # an address literal: it has no policy (RFC 7208 section 2.3)
-            else:
-                identities.append(("helo", helo, Identity(client, "postmaster", domain, helo, receiver, time)))
+            with suppress(ValueError):  # an address literal has no policy (RFC 7208 section 2.3)
+                claims.append(Claim("helo", helo, "postmaster", canonical_domain(helo)))
         if not sender.is_null and not sender.domain.startswith("["):
-            identity = Identity(client, sender.local, sender.domain, helo, receiver, time)
-            identities.append(("mailfrom", str(sender), identity))
-        return identities
+            claims.append(Claim("mailfrom", str(sender), sender.local, sender.domain))
+        return claims
 
-    async def _ask(self, txn: Transaction, left: list[tuple[Scope, str, Identity]]) -> Reply | None:
-        for scope, what, identity in left:
-            finding = await self._policies.find(identity, txn)
-            reply = self._act(txn, scope, what, identity, finding)
+    def _identity(self, txn: Transaction, client: bytes, claim: Claim) -> Identity:
+        helo, time = txn.connection.hello_name, int(self._clock.time())
+        return Identity(ip_address(client), claim.local, claim.domain, helo, self._hostname, time)
+
+    async def _ask(self, txn: Transaction, client: bytes, left: list[Claim]) -> Reply | None:
+        for claim in left:
+            finding = await self._policies.find(self._identity(txn, client, claim), txn)
+            reply = self._act(txn, client, claim, finding)
             if reply is not None:
                 return reply
         return None
 
-    def _act(self, txn: Transaction, scope: Scope, what: str, identity: Identity, finding: Finding) -> Reply | None:
+    def _act(self, txn: Transaction, client: bytes, claim: Claim, finding: Finding) -> Reply | None:
         """Put a finding on record, and do as the options say."""
         options, result = self.options, finding.result
-        found = Authentication("spf", result, (("smtp", scope, what),), finding.reason)
-        self.record(txn, _OUTCOMES[result], f"{scope} {result}: {finding.reason}", found)
+        txn.results.append(_result(self.name, claim.scope, claim.what, result, finding.reason))
         if options.received_spf:
-            txn.message.add_header("Received-SPF", received_spf(identity, scope, finding))
+            identity = self._identity(txn, client, claim)
+            txn.message.add_header("Received-SPF", received_spf(identity, claim.scope, finding))
         action: Action = "record" if result == "pass" else getattr(options, result)
         if action == "record":
             return None
-        text = self._text(identity, finding)
+        text = self._text(self._identity(txn, client, claim), finding)
         # RFC 7372 section 3.2
         detail = "7.24" if result in ("permerror", "temperror") else "7.23"
         return reject(f"5.{detail}", text) if action == "reject" else defer(f"4.{detail}", text, code=451)
@@ -148,3 +156,9 @@ class Spf(Plugin[Options]):
         if finding.explanation and self.options.explain:
             text = f"{text}\n{finding.domain} says: {finding.explanation}"  # RFC 7208 section 8.4: say whose words
         return text
+
+
+@lru_cache(4096)  # who sends a message sends more
+def _result(plugin: str, scope: Scope, what: str, result: SpfResult, reason: str) -> Result:
+    found = Authentication("spf", result, (("smtp", scope, what),), reason)
+    return Result(plugin, _OUTCOMES[result], f"{scope} {result}: {reason}", found)

@@ -48,8 +48,7 @@ def encode_transaction(transaction: Transaction, *, time: float, duration_ns: in
     tls = "null" if connection.tls is None else encode_value(_tls(connection.tls)).decode()
     reply = "null" if transaction.reply is None else quoted(str(transaction.reply))
     refused = encode_value(_refused(transaction)).decode() if transaction.refusals else "[]"
-    has_results = connection.results or transaction.results
-    results = encode_value(_results(*connection.results, *transaction.results)).decode() if has_results else "[]"
+    results = ",".join([_written(result) for result in (*connection.results, *transaction.results)])
     user = f',"user":{quoted(connection.user)}' if connection.user else ""
     return (
         f'{{"time":"{iso_time(time)}","event":"transaction","id":{quoted(transaction.id)}'
@@ -58,7 +57,7 @@ def encode_transaction(transaction: Transaction, *, time: float, duration_ns: in
         f',"helo":{quoted(hello.name) if hello is not None else _EMPTY},"tls":{tls}'
         f',"sender":{quoted(str(transaction.sender))},"recipients":[{_recipients(transaction.recipients)}]'
         f',"size":{transaction.message.size},"duration_ms":{milliseconds}.{microseconds - milliseconds * 1_000:03}'
-        f',"outcome":{quoted(transaction.outcome)},"reply":{reply},"refused":{refused},"results":{results}{user}}}'
+        f',"outcome":{quoted(transaction.outcome)},"reply":{reply},"refused":{refused},"results":[{results}]{user}}}'
     ).encode("ascii")
 
 
@@ -102,10 +101,18 @@ def _tls(tls: TlsFacts | None) -> dict[str, Any] | None:
 
 
 def _results(*results: Result) -> list[dict[str, str]]:
-    lines = []
-    for result in results:
-        line = {"plugin": result.plugin, "outcome": result.outcome, "evidence": result.evidence}
-        if (found := result.authentication) is not None:  # whose word says more than our outcome: softfail, permerror
-            line["authentication"] = f"{found.method}={found.result}"
-        lines.append(line)
-    return lines
+    return [_result(result) for result in results]
+
+
+def _result(result: Result) -> dict[str, str]:
+    line = {"plugin": result.plugin, "outcome": result.outcome, "evidence": result.evidence}
+    if (found := result.authentication) is not None:  # whose word says more than our outcome: softfail, permerror
+        line["authentication"] = f"{found.method}={found.result}"
+    return line
+
+
+def _written(result: Result) -> str:
+    """In JSON, which is made once."""
+    if not result.written:
+        object.__setattr__(result, "written", encode_value(_result(result)).decode())
+    return result.written

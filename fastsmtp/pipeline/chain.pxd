@@ -16,5 +16,6 @@ cdef class Chain:
     cdef tuple _weigh(self, Guard guard, tuple args, opinion)
 
 
+@cython.locals(transaction=Transaction)
 cdef Connection _connection_of(about)
 cdef object _subject(tuple args)

@@ -75,6 +75,7 @@ class Chain:
             reply, args = self._weigh(guard, args, opinion)
             if reply is not None:
                 return reply, _subject(args)
+            begun = self._now()
         return None, _subject(args)
 
     async def _wait(
@@ -145,7 +146,10 @@ class Chain:
 
 
 def _connection_of(about: Connection | Transaction) -> Connection:
-    return about.connection if isinstance(about, Transaction) else about
+    if isinstance(about, Transaction):
+        transaction = about
+        return transaction.connection
+    return about
 
 
 def _subject(args: tuple[Any, ...]) -> Any:

@@ -1,3 +1,5 @@
+cimport cython
+
 from fastsmtp.smtp.transaction cimport Connection, Transaction
 from fastsmtp.stats cimport Histogram
 
@@ -19,6 +21,7 @@ cdef class Guard:
 
     cpdef object call(self, tuple args, long long begun)
     cdef object _settle(self, opinion, about, long long begun)
+    @cython.locals(transaction=Transaction, connection=Connection, answers=list)
     cdef object _remember(self, about, answer, long long took_ns)
     cdef object _fault(self, error, about, long long begun)
 

@@ -114,7 +114,7 @@ class Guard:
             return self._fault(error, about, begun)
         return self._settle(opinion, about, begun)
 
-    def _settle(self, opinion: AnyOpinion | Awaitable[AnyOpinion], about: object, begun: int) -> AnyOpinion:
+    def _settle(self, opinion: AnyOpinion | Awaitable[AnyOpinion], about: Any, begun: int) -> AnyOpinion:
         """Count an answer, and see that it is one."""
         match opinion:
             case None:
@@ -139,15 +139,19 @@ class Guard:
             self._remember(about, None if opinion is None else describe(opinion), took)
         return opinion
 
-    def _remember(self, about: Any, answer: str | None, took_ns: int) -> None:
+    def _remember(self, about: Connection | Transaction, answer: str | None, took_ns: int) -> None:
         if isinstance(about, Transaction):
-            answers, results = about.answers, about.results
+            transaction = about
+            if transaction.answers is None:
+                transaction.answers = []
+            answers, found = transaction.answers, len(transaction.results)
         else:
-            answers, results = about.answers, about.results
-        if answers is None:
-            about.answers = answers = []
+            connection = about
+            if connection.answers is None:
+                connection.answers = []
+            answers, found = connection.answers, len(connection.results)
         if len(answers) < (_SILENT_KEPT if answer is None else _KEPT):
-            answers.append((self._asked, answer, took_ns, len(results)))
+            answers.append((self._asked, answer, took_ns, found))
 
     def _fault(self, error: BaseException, about: object, begun: int) -> AnyOpinion:
         """Log the fault once, with its traceback, and give the operator's answer to faults; the client sees no text."""

@@ -5,9 +5,11 @@ In it `answers` and `connection_answers` are as guards remember them (`smtp.reco
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastsmtp.log.encoding import encode_value
+from fastsmtp.smtp.record import Answered
 from fastsmtp.smtp.replies import RECIPIENT_OK, Reply
 from fastsmtp.smtp.transaction import Connection, RefusedCommand, Transaction
 
@@ -18,20 +20,41 @@ _RCPT: Final = b"RCPT"
 
 def transaction_record(line: Mapping[str, Any], transaction: Transaction) -> dict[str, Any]:
     """`line` is the one of the log."""
-    return {**line, **_more(transaction)}
+    record = {**line, **_more(transaction)}
+    if transaction.connection.answers:
+        record["connection_answers"] = transaction.connection.answers
+    return record
 
 
 def encode_record(line: bytes, transaction: Transaction) -> bytes:
     """The same in JSON, of the line in JSON."""
-    return b"%b,%b" % (line[:-1], encode_value(_more(transaction))[1:])
+    connection = transaction.connection
+    if not connection.answers:
+        return b"%b,%b" % (line[:-1], encode_value(_more(transaction))[1:])
+    answers = _connection_answers(connection, connection.answers)
+    return b'%b,"connection_answers":%b,%b' % (line[:-1], answers, encode_value(_more(transaction))[1:])
+
+
+@dataclass(slots=True)
+class _Encoded:
+    """A note of a connection: its first answers in JSON, which are the same for each message."""
+
+    count: int
+    answers: bytes
+
+
+def _connection_answers(connection: Connection, answers: list[Answered]) -> bytes:
+    encoded = connection.notes.get(_Encoded)
+    if encoded is None or encoded.count != len(answers):
+        encoded = _Encoded(len(answers), encode_value(answers))
+        connection.notes.put(encoded)
+    return encoded.answers
 
 
 def _more(transaction: Transaction) -> dict[str, Any]:
-    """What is not in the line of the log."""
+    """What is in neither the line of the log nor the answers about the connection."""
     connection = transaction.connection
     record: dict[str, Any] = {"connection": connection.id}
-    if connection.answers:
-        record["connection_answers"] = connection.answers
     if connection.results:
         record["connection_results"] = len(connection.results)
     if transaction.answers:

@@ -65,7 +65,7 @@ class Notes:
         self._notes[type(note)] = note
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Authentication:
     """What a method of authentication said of a message, in the words of RFC 8601: `spf`, `softfail`, about what, why.
 
@@ -87,14 +87,16 @@ class Authentication:
             _check_keyword(name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
     """One finding of one plugin, with the evidence; the log, metrics and later plugins read it.
 
     `authentication` is there when it is about who sent the message, and then goes into Authentication-Results.
+    `written` is what the log has made of it: one about a connection is there for each of its messages.
     """
 
     plugin: str
     outcome: Outcome
     evidence: str
     authentication: Authentication | None = field(default=None, repr=False)
+    written: str = field(default="", init=False, repr=False, compare=False)
