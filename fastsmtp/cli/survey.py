@@ -5,6 +5,7 @@ import inspect
 import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,7 +26,7 @@ from fastsmtp.pipeline.loader import load_plugins
 from fastsmtp.plugin import Stage
 from fastsmtp.ports import Directory, Found
 from fastsmtp.server.clock import SystemClock
-from fastsmtp.server.processes.privileges import identity
+from fastsmtp.server.processes.privileges import Identity, check_installation, identity
 from fastsmtp.server.sockets import unix_faults
 from fastsmtp.smtp.address import Address
 from fastsmtp.state.backend import look_at
@@ -62,8 +63,17 @@ def survey(path: Path) -> list[Finding]:
     if not {"listen", "listener"} & faulty:
         faults = (fault for entry in settings.listeners for fault in unix_faults(entry))
         findings += (Finding("listeners", "error", f"{path}: {fault}") for fault in faults)
+    who = None
     if "process" not in faulty and settings.process.user:
-        findings += _process_user(path, settings.process)
+        user_findings, who = _process_user(path, settings.process)
+        findings += user_findings
+    with nullcontext() if who is None else who.assumed():  # what root may do says nothing about what the server may
+        findings += _what_the_server_opens(settings, faulty)
+    return findings
+
+
+def _what_the_server_opens(settings: Settings, faulty: frozenset[str]) -> list[Finding]:
+    findings: list[Finding] = []
     if "directory" not in faulty:
         findings += (database_findings := asyncio.run(_database(settings)))
         if "plugin_path" not in faulty and all(one.level != "error" for one in database_findings):
@@ -153,15 +163,20 @@ def _certificates(path: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding("tls", "warning", sentence)
 
 
-def _process_user(path: Path, settings: ProcessSettings) -> Iterator[Finding]:
+def _process_user(path: Path, settings: ProcessSettings) -> tuple[list[Finding], Identity | None]:
+    """What there is to say of the user, and who that is, if we can become it."""
     try:
-        identity(settings)
+        who = identity(settings)
     except ConfigurationError as error:
-        yield from (Finding("user", "error", f"{path}: {problem}") for problem in error.problems)
+        return [Finding("user", "error", f"{path}: {problem}") for problem in error.problems], None
     except StartError as error:  # whoever checks need not be who starts it
-        yield Finding("user", "warning", str(error))
-    else:
-        yield Finding("user", "ok", settings.user)
+        return [Finding("user", "warning", str(error))], None
+    try:
+        with nullcontext() if who is None else who.assumed():
+            check_installation()
+    except StartError as error:
+        return [Finding("user", "error", str(error))], who
+    return [Finding("user", "ok", settings.user)], who
 
 
 async def _database(settings: Settings) -> list[Finding]:
@@ -241,10 +256,10 @@ async def _state(settings: StateSettings) -> Finding:
 
 
 def _folder(subject: str, folder: Path, key: str) -> Finding:
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    place = next(path for path in (folder, *folder.parents) if _may(path, os.F_OK))
     if not place.is_dir():
         return Finding(subject, "error", f"{place} is not a folder; change {key}")
-    if not os.access(place, os.W_OK | os.X_OK):
+    if not _may(place, os.W_OK | os.X_OK):
         return Finding(subject, "error", f"{place} cannot be written by this user")
     return Finding(subject, "ok", str(folder) if place == folder else f"{folder} will be made")
 
@@ -252,9 +267,9 @@ def _folder(subject: str, folder: Path, key: str) -> Finding:
 def _records(file: Path) -> Finding:
     """Without them mail goes on: no more than a warning."""
     folder = file.parent
-    if not folder.is_dir():
+    if not (_may(folder, os.F_OK) and folder.is_dir()):
         return Finding("records", "warning", f"{folder} is not there, so no records are kept; change [records] path")
-    if not os.access(file if file.exists() else folder, os.W_OK):
+    if not _may(file if _may(file, os.F_OK) else folder, os.W_OK):
         return Finding("records", "warning", f"{file} cannot be written by this user; change [records] path")
     return Finding("records", "ok", str(file))
 
@@ -266,7 +281,12 @@ def _log_socket(path: Path) -> Finding:
 
 
 def _log_file(file: Path) -> Finding:
-    target = file if file.exists() else file.parent
-    if file.is_dir() or not os.access(target, os.W_OK):
+    target = file if (is_there := _may(file, os.F_OK)) else file.parent
+    if (is_there and file.is_dir()) or not _may(target, os.W_OK):
         return Finding("log", "error", f"{file} cannot be written by this user; change [log] destination")
     return Finding("log", "ok", str(file))
+
+
+def _may(path: Path, mode: int) -> bool:
+    """Whether whoever we are at the moment may do this there; it need not be there."""
+    return os.access(path, mode, effective_ids=True)

@@ -1,9 +1,10 @@
 """A SQLite file, as the administration uses it."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,10 @@ class SqliteDatabase:
         self._path = path.absolute()
         self.name = str(self._path)
         self._busy_timeout_s = busy_timeout_s
+        if create:
+            with suppress(OSError):  # it is there, or SQLite says what is wrong
+                # Passwords are in it, if only their hashes. SQLite gives its other files the same mode.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
         with self._errors():
             uri = f"{self._path.as_uri()}?mode={'rwc' if create else 'rw'}"
             self._connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)

@@ -3,17 +3,19 @@
 import grp
 import os
 import pwd
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import fastsmtp
 from fastsmtp import _process
 from fastsmtp.config.process import ProcessSettings
 from fastsmtp.errors import ConfigurationError, StartError
 
-__all__ = ["Identity", "check_ours", "identity"]
+__all__ = ["Identity", "check_installation", "check_ours", "identity"]
 
 _ROOT: Final = 0
 
@@ -88,6 +90,14 @@ def check_ours(folder: Path, key: str) -> None:
     raise StartError(
         f"{folder} ({key}) belongs to {owner}, and {us} cannot write there; `chown -R {us} {folder}` gives it to {us}"
     )
+
+
+def check_installation() -> None:
+    """See that this user can start a worker, and import what it needs. Raises StartError."""
+    for path in (sys.executable, os.__file__, fastsmtp.__file__):
+        if not os.access(path, os.R_OK, effective_ids=True):
+            us = _name(os.geteuid())
+            raise StartError(f"process.user: {us} cannot read {path}; install Python and fastsmtp where {us} can")
 
 
 def _gid(group: str) -> int:

@@ -19,7 +19,7 @@ from fastsmtp.server.processes.doors import make_doors
 from fastsmtp.server.processes.interpreter import Interpreter
 from fastsmtp.server.processes.notify import Notifier
 from fastsmtp.server.processes.pid_file import PidFile
-from fastsmtp.server.processes.privileges import check_ours, identity
+from fastsmtp.server.processes.privileges import check_installation, check_ours, identity
 from fastsmtp.server.processes.running import RunningServer
 from fastsmtp.server.processes.supervisor import Site, Supervisor, worker_count
 from fastsmtp.server.sockets import NO_CHANGE
@@ -57,6 +57,7 @@ def run(
         keeper = JournalKeeper(settings.maildir)
         stack.callback(keeper.close)
         with nullcontext() if who is None else who.assumed():
+            check_installation()
             check_ours(settings.maildir.root, "maildir.root")
             check_ours(settings.maildir.journal, "maildir.journal")
             keeper.lock()

@@ -1,7 +1,9 @@
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from fastsmtp.config.starter import starter_plugins
@@ -105,3 +107,17 @@ def test_a_file_that_is_no_toml_is_the_only_error(fastsmtp: Command, site: Path)
 
     assert result.exit_code == 1
     assert result.stderr == f"error: {site}:1:8: not TOML: Expected ']' at the end of a table declaration\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_what_root_may_do_is_no_matter_where_another_user_serves(fastsmtp: Command, site: Path) -> None:
+    site.write_text('[process]\nuser = "nobody"\n[log]\ndestination = "mx.log"\n')
+    result = fastsmtp("check")
+
+    assert result.exit_code == 1
+    errors = [
+        error for error in result.stderr.splitlines() if "cannot read /" not in error
+    ]  # our Python, and below /root
+    assert [error.partition(" cannot be written by this user")[1] != "" for error in errors[-3:]] == [True] * 3
+    assert f"{site.parent / 'directory.db'}" in result.stderr
+    assert os.geteuid() == 0

@@ -27,6 +27,7 @@ def test_a_site_is_complete_and_valid(fastsmtp: Command, tmp_path: Path) -> None
     assert settings == Settings.model_validate(expected, context={"base": folder})
     assert all((folder / "lists" / name).exists() for name in LISTS)
     assert stat.S_IMODE((folder / "mail").stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "directory.db").stat().st_mode) & 0o137 == 0
     with SqliteAdmin(folder / "directory.db") as admin:
         assert [row.address for row in admin.list_users()] == ["postmaster@example.org"]
     assert f"fastsmtp serve -c '{folder / 'fastsmtp.toml'}'" in result.stdout

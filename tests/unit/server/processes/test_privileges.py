@@ -12,7 +12,7 @@ import pytest
 
 from fastsmtp.config.process import ProcessSettings
 from fastsmtp.errors import ConfigurationError, StartError
-from fastsmtp.server.processes.privileges import check_ours, identity
+from fastsmtp.server.processes.privileges import check_installation, check_ours, identity
 
 NOBODY = "nobody"
 
@@ -174,6 +174,13 @@ except StartError as error:
         f"{folder} (maildir.root) belongs to root, and nobody cannot write there; "
         f"`chown -R nobody {folder}` gives it to nobody\n"
     )
+
+
+def test_who_cannot_read_python_cannot_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_installation()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(StartError, match=r"process\.user: .* cannot read .*/python; install Python and fastsmtp where"):
+        check_installation()
 
 
 def test_a_folder_of_our_own(tmp_path: Path) -> None:
