@@ -7,8 +7,8 @@ from typing import Final
 import fastsmtp.cli
 
 FOLDER: Final = Path(fastsmtp.cli.__file__).parent
-EXEMPT: Final = {"terminal.py", "exits.py", "announce.py"}
-"""The room itself; who ends with an error, in colour, through `printable`; and what says nothing of strangers."""
+EXEMPT: Final = {"terminal.py", "exits.py"}
+"""The room itself, and who ends with an error: in colour, through `printable`."""
 
 _prints = re.compile(r"^.*(?:click\.s?echo|(?<![.\w])print|sys\.std(?:out|err)\.write)\(.*$", re.MULTILINE).findall
 
