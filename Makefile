@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 BUILT  := $(VENV)/.built
 READY  := $(VENV)/.ready
 
-.PHONY: run test test-long test-attacks traffic check format docs clean help
+.PHONY: run test test-long test-explore test-attacks traffic check format docs clean help
 .PHONY: bench bench-full bench-tls bench-chunking bench-durability bench-micro bench-peers
 
 help:  ## Show this list
@@ -21,6 +21,9 @@ test: $(READY)  ## Everything that guards main: lint, types and all tests
 test-long: $(READY)  ## Kills, power cuts and reloads by the hundred: minutes
 	KILL_ROUNDS=100 POWERCUT_STATES=10000 RELOADS=200 $(RUN) -m pytest tests/integration/test_kill.py \
 		tests/integration/test_powercut.py tests/integration/test_processes.py
+
+test-explore: $(READY)  ## Properties with other examples than those that guard main, ten times as many
+	EXPLORE=1 $(RUN) -m pytest -m hypothesis tests/unit tests/properties
 
 test-attacks: $(READY)  ## Attacks in full, with good mail beside them: the figures of docs/attacks.md
 	ATTACKS=full $(RUN) -m pytest -s tests/integration/test_attacks.py
