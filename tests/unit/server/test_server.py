@@ -48,7 +48,7 @@ def test_in_the_time_of_grace_clients_notice_nothing(tmp_path: Path, log: LineLo
         doors = await start(server, given)
         (address,) = addresses(doors)
         clients = [await asyncio.open_connection(*address) for _ in range(3)]
-        stopping = asyncio.create_task(server.stop(drain_s=60, grace_s=3))
+        stopping = asyncio.create_task(server.stop(drain_s=60, grace_s=6))
 
         async def say(client: int, line: bytes, reply: bytes) -> None:
             reader, writer = clients[client]
