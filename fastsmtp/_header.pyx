@@ -9,6 +9,10 @@ cdef inline bint _is_blank(char octet) noexcept:
     return octet == b" " or octet == b"\t"
 
 
+cdef inline char _lower(char octet) noexcept:
+    return octet + 32 if b"A" <= octet <= b"Z" else octet
+
+
 def split_header(bytes raw not None):
     """split_header(raw)
 --
@@ -49,6 +53,27 @@ Lines end in LF. One that is no field (no colon, no name, a blank before any fie
     return fields
 
 
+def begins_line(bytes raw not None, bytes name not None):
+    """begins_line(raw, name)
+--
+
+Whether a line begins with the name of a field, in whatever case; the name is in lower case.
+"""
+    cdef const char* wanted = PyBytes_AS_STRING(name)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
+    cdef Py_ssize_t index
+    cdef const char* at = PyBytes_AS_STRING(raw)
+    cdef const char* end = at + PyBytes_GET_SIZE(raw)
+    while end - at >= size:
+        index = 0
+        while index < size and _lower(at[index]) == wanted[index]:
+            index += 1
+        if index == size:
+            return True
+        at = _end_of_line(at, end) + 1
+    return False
+
+
 cdef inline const char* _end_of_line(const char* at, const char* end) noexcept:
     cdef const char* found = <const char*>memchr(at, b"\n", end - at)
     return end if found == NULL else found
@@ -64,7 +89,7 @@ cdef bytes _lowered(const char* begin, const char* end):
     name = PyBytes_FromStringAndSize(NULL, end - begin)
     to = PyBytes_AS_STRING(name)
     for index in range(end - begin):
-        to[index] = begin[index] + 32 if b"A" <= begin[index] <= b"Z" else begin[index]
+        to[index] = _lower(begin[index])
     return name
 
 

@@ -26,7 +26,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.limits cimport INT_MAX
 from libc.stdlib cimport calloc, free
 from libc.errno cimport errno
-from libc.string cimport memset
+from libc.string cimport memchr, memset
 from posix.uio cimport iovec
 from posix.unistd cimport close as close_descriptor
 
@@ -92,7 +92,10 @@ class Owed(NamedTuple):
 
 
 cdef bytes _component(bytes name):
-    if not 0 < len(name) <= NAME_MAX or name == b"." or name == b".." or b"/" in name or b"\0" in name:
+    cdef const char *octets = PyBytes_AS_STRING(name)
+    cdef size_t size = PyBytes_GET_SIZE(name)
+    cdef bint is_dots = octets[0] == b"." and (size == 1 or size == 2 and octets[1] == b".")
+    if not 0 < size <= NAME_MAX or is_dots or memchr(octets, b"/", size) or memchr(octets, 0, size):
         raise ValueError(f"{name!r} cannot be a component of a path")
     return name
 

@@ -1,8 +1,7 @@
 cdef class Histogram:
     cdef long long[::1] _bounds
-    cdef object _cells
+    cdef long long[::1] _cells
     cdef Py_ssize_t _first
-    cdef long long[::1] _memory
     cdef Py_ssize_t _sum
 
     cpdef object observe(self, long long value)

@@ -1,17 +1,20 @@
 """Counters and histograms as plain integers in one flat block: the hot path adds, the collector reads.
 
 A cell is an index into `Stats.cells`; whoever counts asks for its cells once, when it is built, and then only says
-`cells[i] += 1`. A block of cells is an array, or memory that the supervisor reads too (`server.processes.block`).
+`cells[i] += 1`. A block of cells is memory that stays where it is, which the supervisor may read too
+(`server.processes.block`): who is compiled adds to it without an object of Python.
 Values are integers: durations are counted in nanoseconds and leave as seconds at the scrape.
 """
 
+import mmap
 from array import array
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Final, Literal, Protocol, TypeAlias
 
 __all__ = [
+    "CELLS",
     "LATENCY_BOUNDS_NS",
     "Block",
     "Cells",
@@ -25,7 +28,12 @@ __all__ = [
     "Totals",
 ]
 
-Cells: TypeAlias = "MutableSequence[int] | memoryview[int]"
+CELLS: Final = 131_072
+"""As many as a block has; what is not used takes no memory, since a block never moves."""
+
+CELL_BYTES: Final = 8
+
+Cells: TypeAlias = "memoryview[int]"
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 Merge: TypeAlias = Literal["sum", "least", "most"]
@@ -75,37 +83,24 @@ class Source(Protocol):
 
 
 class Histogram:
-    """One child of a histogram: `observe` costs a few comparisons and two additions.
+    """One child of a histogram: `observe` costs a few comparisons and two additions, in C where it is compiled."""
 
-    Compiled, they are in C where the cells are memory that does not move, as in a worker.
-    """
-
-    __slots__ = ("_bounds", "_cells", "_first", "_memory", "_sum")
+    __slots__ = ("_bounds", "_cells", "_first", "_sum")
 
     def __init__(self, cells: Cells, first: int, bounds: tuple[int, ...]) -> None:
         self._cells = cells
-        self._memory = cells if isinstance(cells, memoryview) else array("q")
         self._first = first
         self._bounds = array("q", bounds)
         self._sum = first + len(bounds) + 1
 
     def observe(self, value: int) -> None:
         """Count `value` (in the unit of the bounds: nanoseconds for latencies)."""
-        memory = self._memory
-        bucket = self._bucket(value)
-        if len(memory) == 0:
-            self._cells[bucket] += 1
-            self._cells[self._sum] += value
-        else:
-            memory[bucket] += 1
-            memory[self._sum] += value
+        self._cells[self._bucket(value)] += 1
+        self._cells[self._sum] += value
 
     def observe_and_count(self, value: int, cell: int) -> None:
         """The same, and one more in another cell of the block."""
-        if len(self._memory) == 0:
-            self._cells[cell] += 1
-        else:
-            self._memory[cell] += 1
+        self._cells[cell] += 1
         self.observe(value)
 
     def _bucket(self, value: int) -> int:
@@ -131,14 +126,17 @@ class Block(Protocol):
 
 
 class _OwnBlock:
-    """Grows as needed, and nobody else reads it."""
+    """Memory that nobody else reads."""
 
     def __init__(self) -> None:
-        self.cells: array[int] = array("q")
+        self.cells = memoryview(mmap.mmap(-1, CELLS * CELL_BYTES)).cast("q")
+        self._used = 0
 
     def allot(self, family: Family, _values: tuple[str, ...]) -> int:
-        index = len(self.cells)
-        self.cells.extend([0] * family.width)
+        index = self._used
+        if index + family.width > CELLS:
+            raise OverflowError(f"there is no room for more metrics: {family.name}")
+        self._used += family.width
         return index
 
 

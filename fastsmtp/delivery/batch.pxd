@@ -1,5 +1,7 @@
 cimport cython
 
+from fastsmtp.stats cimport Histogram
+
 
 cdef class Receipt:
     cdef readonly object item
@@ -14,11 +16,11 @@ cdef class Receipt:
 
 
 cdef class StoreCounts:
-    cdef object _cells
+    cdef long long[::1] _cells
     cdef dict _messages
     cdef Py_ssize_t _bytes
-    cdef object _batch_messages
-    cdef object _commit_ns
+    cdef Histogram _batch_messages
+    cdef Histogram _commit_ns
     cdef Py_ssize_t _stalls
 
     cpdef batch(self, Py_ssize_t messages, long long elapsed_ns)

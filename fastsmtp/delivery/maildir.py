@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import Final
 
 from fastsmtp import _maildir
+from fastsmtp._header import begins_line
 from fastsmtp.config.model import MaildirSettings
 from fastsmtp.delivery.batch import Batcher, Receipt, StoreCounts
 from fastsmtp.delivery.checkpointer import Checkpointer
@@ -248,7 +249,7 @@ def _content(message: Message) -> list[bytes]:
     When it begins with a blank, it would continue our last field: then an empty line makes it the body.
     """
     pieces = message.memory
-    if b"return-path" in pieces[0].lower():
+    if begins_line(pieces[0], b"return-path"):
         pieces[0] = _return_path.sub(b"", pieces[0])
     # Of a body that is in the spool nobody has looked at the first octet.
     first = pieces[0] or next(filter(None, pieces), b"" if message.spool is None else b" ")

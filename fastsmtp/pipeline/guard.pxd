@@ -12,7 +12,7 @@ cdef class Guard:
     cdef readonly bint spares_exempt
     cdef bint _remembers
     cdef tuple _asked
-    cdef object _cells
+    cdef long long[::1] _cells
     cdef dict _counts
     cdef object _hook
     cdef Py_ssize_t _none

@@ -2,7 +2,7 @@ from fastsmtp.pipeline.chain cimport Chain
 
 
 cdef class Pipeline:
-    cdef object _cells
+    cdef long long[::1] _cells
     cdef Chain _chain
     cdef tuple _data_guards
     cdef object _directory

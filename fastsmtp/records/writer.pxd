@@ -4,7 +4,7 @@ from fastsmtp.log.encoding cimport shortened
 cdef class RecordWriter:
     cdef object _file
     cdef object _loop
-    cdef object _cells
+    cdef long long[::1] _cells
     cdef Py_ssize_t _kept
     cdef Py_ssize_t _lost
     cdef list _pending

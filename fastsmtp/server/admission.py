@@ -5,6 +5,7 @@ network of 64 bits, which is what one host has (RFC 4291 section 2.5.1); its net
 """
 
 import sys
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -146,5 +147,10 @@ class Admission:
         return stored_s > 0 and now_s - stored_s <= self._known_s
 
     def _name(self, octets: bytes) -> int:
-        """What the table calls them; without the key nobody can tell who shares a bucket with whom."""
-        return int.from_bytes(blake2b(octets, digest_size=_HASH_BYTES, key=self._hash_key).digest(), "little")
+        return _keyed(self._hash_key, octets)
+
+
+@lru_cache(4096)  # who comes again is most of who comes
+def _keyed(key: bytes, octets: bytes) -> int:
+    """What the table calls them; without the key nobody can tell who shares a bucket with whom."""
+    return int.from_bytes(blake2b(octets, digest_size=_HASH_BYTES, key=key).digest(), "little")

@@ -1,9 +1,12 @@
+cimport cython
+
 from fastsmtp.server.flow cimport FlowControl
 from fastsmtp.server.pace cimport Pace
 from fastsmtp.server.service cimport Service
 from fastsmtp.server.shared cimport Shared
 from fastsmtp.smtp.effects cimport Ask, Ended
 from fastsmtp.smtp.session cimport Session
+from fastsmtp.stats cimport Histogram
 
 
 cdef class ConnectionProtocol:
@@ -17,7 +20,7 @@ cdef class ConnectionProtocol:
     cdef object _place
     cdef object _pending
     cdef object _handshake
-    cdef object _asked_ns
+    cdef long long _asked_ns
     cdef object _asked_stage
     cdef bint _eof
     cdef bint _gone
@@ -34,6 +37,7 @@ cdef class ConnectionProtocol:
     cdef _run(self)
     cdef bint _advance_safely(self) except -1
     cdef bint _advance(self) except -1
+    @cython.locals(seconds=Histogram)
     cdef _resume(self, answer)
     cdef _wait(self, pending)
     cdef _write(self, bint waiting)

@@ -430,7 +430,8 @@ class ConnectionProtocol:
 
     def _resume(self, answer: Answer) -> None:
         shared = self._shared
-        shared.stats.stages[self._asked_stage].observe(shared.clock.monotonic_ns() - self._asked_ns)
+        seconds = shared.stats.stages[self._asked_stage]
+        seconds.observe(shared.clock.monotonic_ns() - self._asked_ns)
         self._session.resume(answer)
 
     def _wait(self, pending: Awaitable[Answer]) -> None:

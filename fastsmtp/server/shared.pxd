@@ -5,7 +5,7 @@ from fastsmtp.smtp.counters cimport ReplyCounter
 
 cdef class ConnectionStats:
     cdef object _stats
-    cdef readonly object cells
+    cdef readonly long long[::1] cells
     cdef readonly ReplyCounter replies
     cdef readonly Py_ssize_t open
     cdef readonly Py_ssize_t received

@@ -1,5 +1,5 @@
 cdef class ReplyCounter:
-    cdef object _cells
+    cdef long long[::1] _cells
     cdef dict _first
     cdef Py_ssize_t _unknown
     cdef dict _limits

@@ -2,7 +2,7 @@ from fastsmtp.smtp.replies cimport Reply
 
 
 cdef class Load:
-    cdef object _cells
+    cdef long long[::1] _cells
     cdef Py_ssize_t _deferred
     cdef Py_ssize_t _full
     cdef public Reply deferral

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmtp._header import split_header
+from fastsmtp._header import begins_line, split_header
 
 
 def in_python(raw: bytes) -> list[tuple[bytes, bytes]]:
@@ -54,3 +54,25 @@ def test_many_folds_take_no_longer_than_their_octets() -> None:
 def test_only_bytes() -> None:
     with pytest.raises(TypeError):
         split_header("a: b")  # type: ignore[arg-type] # as it says
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_there"),
+    [
+        (b"", False),
+        (b"Return-Path: <>", True),
+        (b"a: b\nrETURN-pATH:\n", True),
+        (b"a: return-path\n", False),
+        (b"a: b\n return-path: folded\n", False),
+        (b"a: b\nreturn-pat", False),
+        (b"a: b\nreturn-path", True),
+        (b"return@path: b\nreturn\x0dpath\n", False),
+    ],
+)
+def test_whether_a_line_begins_with_a_name(raw: bytes, is_there: bool) -> None:
+    assert begins_line(raw, b"return-path") is is_there
+
+
+@given(st.binary(max_size=100), st.sampled_from([b"a", b"ab", b"-"]))
+def test_whether_a_line_begins_with_anything(raw: bytes, name: bytes) -> None:
+    assert begins_line(raw, name) == any(line.lower().startswith(name) for line in raw.split(b"\n"))

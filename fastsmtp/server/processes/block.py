@@ -15,12 +15,9 @@ from typing import Any, Final
 
 import orjson
 
-from fastsmtp.stats import Family, Totals
+from fastsmtp.stats import CELL_BYTES, CELLS, Family, Totals
 
-__all__ = ["CELLS", "WIDEST", "BlockReader", "SharedBlock"]
-
-CELLS: Final = 131_072
-_CELL_BYTES: Final = 8
+__all__ = ["WIDEST", "BlockReader", "SharedBlock"]
 
 _BEAT: Final = 0
 _OVERFLOW: Final = 8
@@ -37,7 +34,7 @@ class SharedBlock:
     """The worker's side. The descriptors are its own from now on."""
 
     def __init__(self, cells: int, names: int) -> None:
-        self._memory = mmap.mmap(cells, CELLS * _CELL_BYTES)
+        self._memory = mmap.mmap(cells, CELLS * CELL_BYTES)
         self.cells = memoryview(self._memory).cast("q")
         self._names = names
         self._published: set[str] = set()
@@ -76,9 +73,9 @@ class BlockReader:
     def __init__(self, name: str) -> None:
         """Raises OSError."""
         self._cells_fd = os.memfd_create(f"{name} cells", os.MFD_CLOEXEC)
-        os.ftruncate(self._cells_fd, CELLS * _CELL_BYTES)
+        os.ftruncate(self._cells_fd, CELLS * CELL_BYTES)
         self._names_fd = os.memfd_create(f"{name} names", os.MFD_CLOEXEC)
-        self._memory = mmap.mmap(self._cells_fd, CELLS * _CELL_BYTES, prot=mmap.PROT_READ)
+        self._memory = mmap.mmap(self._cells_fd, CELLS * CELL_BYTES, prot=mmap.PROT_READ)
         self._cells = memoryview(self._memory).cast("q")
         self._families: dict[str, Family] = {}
         self._read = 0

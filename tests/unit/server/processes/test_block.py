@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastsmtp.server.processes.block import CELLS, WIDEST, BlockReader, SharedBlock
-from fastsmtp.stats import Family, Stats
+from fastsmtp.server.processes.block import WIDEST, BlockReader, SharedBlock
+from fastsmtp.stats import CELLS, Family, Stats
 
 
 @pytest.fixture
