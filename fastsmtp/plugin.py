@@ -9,7 +9,16 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
-from fastsmtp.config.networks import NOBODY, Networks, NetworkSet, V4Bits, V6Bits, network_of, packed_address
+from fastsmtp.config.networks import (
+    NOBODY,
+    PRIVATE,
+    Networks,
+    NetworkSet,
+    V4Bits,
+    V6Bits,
+    network_of,
+    packed_address,
+)
 from fastsmtp.config.places import OptionalSitePath, SitePath
 from fastsmtp.config.rates import Rate, RateText
 from fastsmtp.config.units import Duration
@@ -41,6 +50,7 @@ from fastsmtp.tokens import Lack, take_each
 __all__ = [
     "NOBODY",
     "NO_ADDRESSES",
+    "PRIVATE",
     "RELAYING_DENIED",
     "USER_UNKNOWN",
     "Action",

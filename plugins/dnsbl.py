@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final, Literal
 
 from fastsmtp.plugin import (
+    PRIVATE,
     Address,
     Connection,
     DnsLists,
@@ -28,14 +29,7 @@ from fastsmtp.plugin import (
 __all__ = ["Dnsbl", "Options"]
 
 # Nobody lists these, and nobody should learn of them.
-LOCAL: Final = NetworkSet(
-    tuple(
-        map(
-            ip_network,
-            ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.1/32", "::1/128", "fc00::/7", "fe80::/10"),
-        )
-    )
-)
+LOCAL: Final = NetworkSet((*PRIVATE.networks, ip_network("127.0.0.1/32"), ip_network("::1/128")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from fastsmtp.plugin import (
+    PRIVATE,
     Address,
     Authentication,
     Outcome,
@@ -44,6 +45,7 @@ _OUTCOMES: Final[dict[str, Outcome]] = {
     "permerror": "error",
     "temperror": "error",
 }
+_is_private = lru_cache(4096)(PRIVATE.__contains__)  # who sends a message sends more
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Spf(Plugin[Options]):
     * `explain` (true): what the domain has to say to those who fail is the second line of the reply.
     * `received_spf` (false): put a Received-SPF field for each identity on top of the message.
 
-    Who is exempt is not checked, and nobody can check a client on a Unix socket, which has no address.
+    Who is exempt is not checked, nor is a client on a Unix socket or in a private network: no policy can know it.
     """
 
     spares_exempt = True
@@ -100,6 +102,9 @@ class Spf(Plugin[Options]):
     def on_mail(self, txn: Transaction, sender: Address) -> Reply | Awaitable[Reply | None] | None:
         client = packed_address(txn.connection.remote_address)
         if not client:
+            return None
+        if _is_private(client):
+            self.record(txn, "skip", f"{txn.connection.remote_address} is a private address, of which no policy knows")
             return None
         left = self._claims(txn.connection.hello_name, sender)
         while left:

@@ -13,6 +13,7 @@ from fastsmtp.config.units import Spelling
 
 __all__ = [
     "NOBODY",
+    "PRIVATE",
     "NetworkSet",
     "Networks",
     "V4Bits",
@@ -82,6 +83,17 @@ class NetworkSet:
 
 
 NOBODY: Final = NetworkSet(())
+
+PRIVATE: Final = NetworkSet(
+    tuple(
+        ipaddress.ip_network(network)
+        for network in (
+            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+            *("fc00::/7", "fe80::/10"),
+        )
+    )
+)
+"""Addresses that everybody has at home, and nobody in the DNS (RFC 1918, 6598, 3927, 4193, 4291)."""
 
 
 def parse_networks(value: object) -> NetworkSet:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from fastsmtp.config.networks import NOBODY, V4Bits, V6Bits, network_of, packed_address, parse_networks
+from fastsmtp.config.networks import NOBODY, PRIVATE, V4Bits, V6Bits, network_of, packed_address, parse_networks
 
 
 @pytest.mark.parametrize(
@@ -133,3 +133,9 @@ def test_how_large_a_network_may_be(kind: Any, least: int, most: int) -> None:
     for number in (least - 1, most + 1):
         with pytest.raises(ValidationError, match=f"a network has {least} to {most} bits, not {number}"):
             bits.validate_python(number)
+
+
+def test_private_addresses() -> None:
+    private = ["10.0.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "169.254.0.1", "fd00::1", "fe80::1%eth0"]
+    public = ["11.0.0.1", "172.32.0.1", "192.0.2.1", "127.0.0.1", "2001:db8::1", "::1", ""]
+    assert [address for address in (*private, *public) if PRIVATE.covers(address)] == private

@@ -120,7 +120,9 @@ def test_two_of_them() -> None:
         assert served.count("fastsmtp_plugin_answers_total", plugin="trial", answer="naughty") == 1
 
 
-@pytest.mark.parametrize("ip", ["", "127.0.0.1", "10.1.2.3", "::1", "fe80::1%eth0", "::ffff:10.0.0.1"])
+@pytest.mark.parametrize(
+    "ip", ["", "127.0.0.1", "10.1.2.3", "100.64.0.1", "169.254.1.1", "::1", "fe80::1%eth0", "::ffff:10.0.0.1"]
+)
 def test_who_is_on_no_list(ip: str) -> None:
     with site() as served:
         assert send(served, ip).startswith("250")

@@ -138,6 +138,20 @@ def test_who_has_no_address_is_not_checked() -> None:
         assert site.resolver.asked == []
 
 
+@pytest.mark.parametrize("ip", ["10.0.0.1", "172.17.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "fe80::1%eth0"])
+def test_of_private_addresses_no_policy_knows(ip: str) -> None:
+    with spf(helo="always") as site:
+        client = site.connect(ip)
+        client.hello("fail.example")
+        assert client.mail(SENDERS["fail"]).code == 250
+        client.disconnect()
+        (transaction,) = site.transactions
+        (result,) = transaction.results
+        assert (result.outcome, result.authentication) == ("skip", None)
+        assert site.resolver.asked == []
+        assert mail(site, SENDERS["fail"], ip="172.32.0.1").startswith("550 5.7.23")
+
+
 def test_who_is_exempt_is_not_checked() -> None:
     class Trust(Plugin[NoOptions]):
         def on_connect(self, connection: Connection) -> None:
