@@ -1,6 +1,7 @@
 """What a peer is: a server that can be measured, and how one is started and ended."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 LOOPBACK: Final = "127.0.0.1"
+_LOWEST_PORT: Final = 10_000
 
 _START_S: Final = 60.0
 _STOP_S: Final = 30.0
@@ -211,11 +213,14 @@ def _start_beside(command: list[str] | None) -> "subprocess.Popen[bytes] | None"
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nobody has now, and that the kernel gives to nobody before the peer is there."""
+    given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(_LOWEST_PORT, max(given_out, 2 * _LOWEST_PORT))  # noqa: S311 - nothing is secret here
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def find_program(program: str) -> str | None:
