@@ -202,8 +202,10 @@ def test_a_message_in_chunks_is_no_idle_connection(tmp_path: Path) -> None:
         begun = loop.time()
         protocol.data_received(ENVELOPE.removesuffix(b"DATA\r\n"))
         assert protocol.deadline <= begun + 1
+        protocol.data_received(b"BDAT 1\r\nx")
         while loop.time() < begun + 0.1:
             protocol.data_received(b"BDAT 1\r\nx")
+        protocol.data_received(b"BDAT 1\r\nx")
         assert protocol.deadline > begun + 1.05
 
     with_rig(tmp_path, test)
