@@ -63,6 +63,8 @@ def survey(path: Path) -> list[Finding]:
     if not {"listen", "listener"} & faulty:
         faults = (fault for entry in settings.listeners for fault in unix_faults(entry))
         findings += (Finding("listeners", "error", f"{path}: {fault}") for fault in faults)
+    if "process" not in faulty and settings.process.pid_file is not None:
+        findings += _pid_file(settings.process.pid_file)
     who = None
     if "process" not in faulty and settings.process.user:
         user_findings, who = _process_user(path, settings.process)
@@ -161,6 +163,12 @@ def _certificates(path: Path, settings: Settings) -> Iterator[Finding]:
     if not any(certificate.fits(settings.hostname) for certificate in certificates):
         sentence = f"no certificate is for {settings.hostname}: senders that look (MTA-STS) will not send"
         yield Finding("tls", "warning", sentence)
+
+
+def _pid_file(file: Path) -> Iterator[Finding]:
+    if not file.parent.is_dir():
+        sentence = f"cannot write {file}: there is no folder {file.parent}; make it, or change process.pid_file"
+        yield Finding("pid file", "error", sentence)
 
 
 def _process_user(path: Path, settings: ProcessSettings) -> tuple[list[Finding], Identity | None]:

@@ -48,7 +48,10 @@ def examine(path: Path, document: Mapping[str, Any] | None = None) -> Examinatio
     try:
         settings = Settings.model_validate(data, context=context)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
+        # A list is too short only because what stands in it is wrong, which is said already.
+        faults = [
+            fault for fault in error.errors(include_url=False) if fault["type"] != "too_short" or not fault["input"]
+        ]
         settings = Settings.model_validate(_without(data, faults), context=context)
     found = list(contradictions(settings, {str(fault["loc"][0]) for fault in faults}))
     problems = [explain(fault) for fault in faults] + [f"{key_path(key)}: {sentence}" for key, sentence in found]

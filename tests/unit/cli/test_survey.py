@@ -167,6 +167,18 @@ def test_a_unix_socket_that_cannot_be_made(tmp_path: Path) -> None:
     assert (error.subject, error.sentence) == ("listeners", f"{configuration}: cannot listen on unix:{socket}: {hint}")
 
 
+def test_a_pid_file_that_cannot_be_written(tmp_path: Path) -> None:
+    values = {"process.pid_file": "run/pid"}
+    configuration = create_site(tmp_path, values, domain="example.org", users=["postmaster"])
+
+    [error] = [finding for finding in survey(configuration) if finding.level == "error"]
+
+    hint = f"there is no folder {tmp_path / 'run'}; make it, or change process.pid_file"
+    assert (error.subject, error.sentence) == ("pid file", f"cannot write {tmp_path / 'run/pid'}: {hint}")
+    (tmp_path / "run").mkdir()
+    assert all(finding.level != "error" for finding in survey(configuration))
+
+
 def test_the_user_who_is_to_run_it(tmp_path: Path) -> None:
     def said(user: str) -> list[tuple[str, str]]:
         (tmp_path / user).mkdir()

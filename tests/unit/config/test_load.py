@@ -95,5 +95,11 @@ def test_plugins_that_are_no_tables(file: Path, plugins: str) -> None:
     assert examination.settings.plugin == ()
 
 
+def test_a_list_of_which_nothing_is_right_is_not_called_empty(file: Path) -> None:
+    file.write_text('[auth]\nmechanisms = ["CRAM-MD5"]\n')
+
+    assert [problem.split(": ")[1] for problem in examine(file).problems] == ["auth.mechanisms[0]"]
+
+
 def test_what_was_read_already_is_not_read_again(file: Path) -> None:
     assert load(file, {"maildir": {"root": "post"}}).maildir.root == file.parent / "post"
