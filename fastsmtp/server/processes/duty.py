@@ -36,8 +36,6 @@ def serve(handover: Handover, line: socket.socket) -> int:
     """Load everything, wait for the word, serve, drain; gives the exit code. Raises ConfigurationError, StartError."""
     _process.set_name(b"fastsmtp-%d" % handover.slot)
     ignore_bad_names()
-    # libuv would have io_uring add each connection to its epoll: a system call all the same, and a dearer one.
-    os.environ.setdefault("UV_USE_IO_URING", "0")
     uvloop.run(_serve(handover, line))
     return 0
 
