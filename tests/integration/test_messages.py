@@ -18,7 +18,8 @@ CORPUS: Final = "test.test_email"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with running_server(tmp_path_factory.mktemp("site")) as server:
+    any_header = {"limits.header_size": "4MiB", "limits.header_fields": 0}
+    with running_server(tmp_path_factory.mktemp("site"), any_header) as server:
         yield server
 
 
