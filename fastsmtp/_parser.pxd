@@ -62,3 +62,4 @@ cdef class Parser:
 cpdef Py_ssize_t path_begin(bytes argument, bytes keyword) noexcept
 cpdef tuple plain_path(bytes argument)
 cpdef bint is_dot_string(str text) noexcept
+cpdef bint is_printable_ascii(str text) except -1

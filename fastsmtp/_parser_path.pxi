@@ -57,6 +57,21 @@ cpdef bint is_dot_string(str text) noexcept:
     return _dot_string(PyUnicode_DATA(text), len(text)) == len(text)
 
 
+cpdef bint is_printable_ascii(str text) except -1:
+    """Whether there is nothing in a text but printable ASCII: no control character, and so no line break."""
+    cdef const char* chars
+    cdef Py_ssize_t i
+    if text is None:  # which no type keeps out of what a plugin says
+        raise TypeError("a text is wanted, not None")
+    if not PyUnicode_IS_ASCII(text):
+        return False
+    chars = PyUnicode_DATA(text)
+    for i in range(len(text)):
+        if chars[i] < SP or chars[i] == DEL:
+            return False
+    return True
+
+
 cdef Py_ssize_t _dot_string(const char* text, Py_ssize_t size) noexcept:
     """How many octets of dot-string the text begins with; none of a dot-string that ends in a dot."""
     cdef Py_ssize_t i = 0

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastsmtp.log.encoding import encode_value
+from fastsmtp.log.encoding import encode_value, quoted
 from fastsmtp.smtp.record import Answered
 from fastsmtp.smtp.replies import RECIPIENT_OK, Reply
 from fastsmtp.smtp.transaction import Connection, RefusedCommand, Transaction
@@ -29,10 +29,13 @@ def transaction_record(line: Mapping[str, Any], transaction: Transaction) -> dic
 def encode_record(line: bytes, transaction: Transaction) -> bytes:
     """The same in JSON, of the line in JSON."""
     connection = transaction.connection
-    if not connection.answers:
-        return b"%b,%b" % (line[:-1], encode_value(_more(transaction))[1:])
-    answers = _connection_answers(connection, connection.answers)
-    return b'%b,"connection_answers":%b,%b' % (line[:-1], answers, encode_value(_more(transaction))[1:])
+    more = _more(transaction)
+    if connection.answers:
+        answers = _connection_answers(connection, connection.answers)
+        return b'%b,"connection_answers":%b,%b' % (line[:-1], answers, encode_value(more)[1:])
+    if len(more) == 1:  # as it is where no plugin has a say
+        return line[:-1] + f',"connection":{quoted(connection.id)}}}'.encode("ascii")
+    return b"%b,%b" % (line[:-1], encode_value(more)[1:])
 
 
 @dataclass(slots=True)

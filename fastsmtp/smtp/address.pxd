@@ -11,7 +11,7 @@ cdef class Address:
     cpdef __post_init__(self)
 
 
-@cython.locals(plain=tuple)
+@cython.locals(plain=tuple, end=Py_ssize_t)
 cdef tuple _plain_path(bytes argument)
 cdef tuple _parse_path(bytes argument, bint smtputf8)
 cpdef tuple parse_reverse_path(bytes argument, bint smtputf8=*)

@@ -56,6 +56,9 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _split_ascii_lookalikes = re.compile("([\u037e\u1fef\u212a])").split  # the only three whose NFC is an ASCII character
 
 
+_set = object.__setattr__  # how what is frozen is made
+
+
 class AddressError(ValueError):
     """The bytes are not a mailbox; `needs_smtputf8` when they are one that only SMTPUTF8 permits."""
 
@@ -99,7 +102,7 @@ class Address:
         local = self.local
         if not (is_dot_string(local) or self.is_null or _match_local_plain(local.encode(errors="surrogatepass"))):
             local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        object.__setattr__(self, "_text", f"{local}@{self.domain}" if self.domain else local)
+        _set(self, "_text", f"{local}@{self.domain}" if self.domain else local)
 
     @property
     def is_null(self) -> bool:
@@ -215,7 +218,7 @@ def _plain_path(argument: bytes) -> tuple[Address, bytes] | None:
     if plain is None:
         return None
     local, domain, end = plain
-    return Address(local, domain), argument[end:]
+    return Address(local, domain), argument[end:] if end < len(argument) else b""
 
 
 def _parse_path(argument: bytes, *, smtputf8: bool) -> tuple[Address, bytes]:

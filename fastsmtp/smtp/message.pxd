@@ -1,8 +1,10 @@
 cdef class Header:
     cdef list _fields
+    cdef Py_ssize_t _lines
     cdef readonly bytes raw
 
     cpdef list fields(self)
+    cdef Py_ssize_t _line_count(self) except -1
     cpdef bint has_more_fields(self, Py_ssize_t count) except -1
     cpdef bint has_more(self, bytes name, Py_ssize_t count) except -1
 

@@ -30,10 +30,11 @@ _COALESCE_BYTES: Final = 512
 class Header:
     """The header fields of a message, read on demand. Names are compared without case (RFC 5322 section 1.2.2)."""
 
-    __slots__ = ("_fields", "raw")
+    __slots__ = ("_fields", "_lines", "raw")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
+        self._lines = -1  # nobody has counted them yet
         self._fields: list[tuple[bytes, bytes]] | None = None
 
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -50,18 +51,23 @@ class Header:
         wanted = name.lower().encode("ascii")
         return [value for field, value in self.fields() if field == wanted]
 
+    def _line_count(self) -> int:
+        if self._lines < 0:
+            self._lines = self.raw.count(b"\n")
+        return self._lines
+
     def has_more_fields(self, count: int) -> bool:
         """Whether there are more than `count` (0: any number) lines with which a field could begin."""
         raw = self.raw
-        if not 0 < count < raw.count(b"\n"):  # as it is with nearly every header
+        if not 0 < count < self._line_count():  # as it is with nearly every header
             return False
-        lines = raw.count(b"\n") - raw.endswith(b"\n\n")
+        lines = self._line_count() - raw.endswith(b"\n\n")
         return lines - raw.count(b"\n ") - raw.count(b"\n\t") > count
 
     def has_more(self, name: bytes, count: int) -> bool:
         """Whether more than `count` (0: any number) fields have this name, which is in lower case and has no blanks."""
         # Without as many lines there cannot be as many fields: so it is with nearly every header.
-        if not 0 < count < self.raw.count(b"\n"):
+        if not 0 < count < self._line_count():
             return False
         return len(re.findall(rb"^%b[ \t]*:" % re.escape(name), self.raw, re.MULTILINE | re.IGNORECASE)) > count
 

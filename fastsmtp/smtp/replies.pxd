@@ -1,3 +1,6 @@
+from fastsmtp._parser cimport is_printable_ascii
+
+
 cdef class Reply:
     cdef readonly long code
     cdef readonly str enhanced

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Self
 
+from fastsmtp._parser import is_printable_ascii
+
 __all__ = ["REPLY_LINE_BYTES", "Reply", "accept", "defer", "reject", "stored_as"]
 
 REPLY_LINE_BYTES: Final = 512
@@ -20,6 +22,9 @@ _UNSAFE = re.compile(r"[^\x20-\x7e]")
 def _line(text: str) -> str:
     """One line of text for the wire: printable ASCII only (RFC 5321 section 4.2), whatever was echoed into it."""
     return _UNSAFE.sub("?", text)
+
+
+_set = object.__setattr__  # how what is frozen is made
 
 
 @lru_cache(maxsize=1024)
@@ -55,11 +60,10 @@ class Reply:
             raise ValueError(f"a reply code is 200 to 599, not {self.code}")
         prefix = _prefix(self.code, self.enhanced)
         wire = f"{self.code} {prefix}{self.text}\r\n"
-        # `isprintable` is false for a line break: nearly every reply is one plain line, and done here.
-        is_plain = self.text.isascii() and self.text.isprintable() and not wire.endswith(" \r\n")
-        if not is_plain or len(wire) > REPLY_LINE_BYTES:
+        # Nearly every reply is one plain line, and done here.
+        if not is_printable_ascii(self.text) or wire.endswith(" \r\n") or len(wire) > REPLY_LINE_BYTES:
             wire = self._careful_wire(prefix)
-        object.__setattr__(self, "wire", wire.encode("ascii"))
+        _set(self, "wire", wire.encode("ascii"))
 
     def _careful_wire(self, prefix: str) -> str:
         room = REPLY_LINE_BYTES - len("250-\r\n") - len(prefix)

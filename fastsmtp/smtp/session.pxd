@@ -1,6 +1,7 @@
 cimport cython
 
 from fastsmtp.smtp.dialogue cimport Dialogue
+from fastsmtp.smtp.replies cimport Reply
 
 
 cdef class Session(Dialogue):

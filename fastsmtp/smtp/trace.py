@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 
+from fastsmtp._parser import is_printable_ascii
 from fastsmtp.smtp.address import Address
 from fastsmtp.smtp.transaction import Transaction
 
@@ -97,10 +98,7 @@ def _origin(
 
 def _text(address: Address) -> str:
     text = str(address)
-    for char in text:
-        if not " " <= char <= "~":
-            return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
-    return text
+    return text if is_printable_ascii(text) or text.isprintable() else _UNPRINTABLE.sub("?", text)
 
 
 def _literal(address: str) -> str:

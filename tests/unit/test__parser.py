@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.play import Played, Said, read_chunks, read_commands, read_data, single_bytes, splits
 
-from fastsmtp._parser import END_OF_DATA, DataEnd, LineFault, Parser, path_begin, plain_path
+from fastsmtp._parser import END_OF_DATA, DataEnd, LineFault, Parser, is_printable_ascii, path_begin, plain_path
 
 TAIL = b"noop after\r\n"
 
@@ -613,3 +613,8 @@ def test_the_longest_path_without_the_grammar() -> None:
     assert plain_path(longest) == ("l" * 62, domain.decode(), len(longest))
     assert plain_path(longest.replace(b"<", b"<ll")) is None
     assert plain_path(b"<a@" + b"d" * 64 + b">") is None
+
+
+@given(st.text())
+def test_what_is_printable_ascii(text: str) -> None:
+    assert is_printable_ascii(text) == (text.isascii() and text.isprintable())

@@ -1,5 +1,7 @@
 """Replies on the wire. The table of all of them is examined in tests/house/test_replies_table.py."""
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +167,8 @@ def test_the_reply_to_a_stored_message_is_like_any_other() -> None:
     stored, made = stored_as("01K11RVDB3ZK0000"), Reply(250, "2.0.0", "stored as 01K11RVDB3ZK0000")
     assert stored == made
     assert (stored.wire, stored.limit) == (made.wire, made.limit)
+
+
+def test_a_text_that_is_none_is_a_type_error() -> None:
+    with pytest.raises((TypeError, AttributeError)):
+        reject("5.7.1", cast("str", None))
