@@ -268,10 +268,19 @@ def test_connections_beyond_the_limit_are_turned_away_and_ctrl_c_ends_it(tmp_pat
         assert server.wait() == 0
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_drain_lets_a_message_finish(tmp_path: Path, workers: int) -> None:
+def test_who_hears_of_the_end_and_comes_again_at_once_is_refused(tmp_path: Path) -> None:
+    """Whichever of the workers hears of it first: by then none of them listens."""
+    with running_server(tmp_path / "site", {"listen.workers": 3}) as server, Client(server) as idle:
+        server.signal(SIGTERM)
+        assert idle.rest() == ["421 4.3.2 Shutting down, come again soon"]
+        with pytest.raises(ConnectionRefusedError):
+            server.connect().close()
+        assert server.wait() == 0
+
+
+def test_a_drain_lets_a_message_finish(tmp_path: Path) -> None:
     with (
-        running_server(tmp_path / "site", {"listen.workers": workers}) as server,
+        running_server(tmp_path / "site") as server,
         Client(server) as sending,
         Client(server) as idle,
         Client(server) as in_transaction,
