@@ -6,6 +6,7 @@ cdef class Header:
     cpdef list fields(self)
     cdef Py_ssize_t _line_count(self) except -1
     cpdef bint has_more_fields(self, Py_ssize_t count) except -1
+    cpdef bint begins(self) except -1
     cpdef bint has_more(self, bytes name, Py_ssize_t count) except -1
 
 
@@ -24,6 +25,7 @@ cdef class Message:
     cdef public object spool
 
     cpdef object append(self, bytes piece)
+    cpdef object begin_body(self)
     cpdef object spool_above(self, long long octets, object make_spool)
     cpdef object finish(self)
     cpdef object drop(self)

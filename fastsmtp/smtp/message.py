@@ -64,6 +64,11 @@ class Header:
         lines = self._line_count() - raw.endswith(b"\n\n")
         return lines - raw.count(b"\n ") - raw.count(b"\n\t") > count
 
+    def begins(self) -> bool:
+        """Whether there is a header: the first line is a field (what is before its colon is not looked at)."""
+        line = self.raw.partition(b"\n")[0]
+        return b":" in line[1:] and line[:1] not in (b" ", b"\t", b":")
+
     def has_more(self, name: bytes, count: int) -> bool:
         """Whether more than `count` (0: any number) fields have this name, which is in lower case and has no blanks."""
         # Without as many lines there cannot be as many fields: so it is with nearly every header.
@@ -240,6 +245,14 @@ class Message:
     def _replace_header(self, pieces: list[bytes]) -> None:
         self.held += sum(map(len, pieces)) - sum(map(len, self._header_pieces))
         self._header_pieces, self._header = pieces, None
+
+    def begin_body(self) -> None:
+        """What has come so far is no header: an empty line on top says so to every reader, and all of it is body."""
+        self._body[:0] = self._header_pieces
+        self._body_size += sum(map(len, self._header_pieces))
+        self._header_pieces, self._header = [b"\n"], None
+        self.held += 1
+        self.header_complete = True
 
     def spool_above(self, octets: int, make_spool: Callable[[], Spool]) -> None:
         """Put a body of more than `octets` into what `make_spool` makes; to be said before any of it has come.

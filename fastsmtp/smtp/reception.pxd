@@ -20,6 +20,7 @@ cdef class Reception:
     cpdef object start(self, Message message)
     cdef object _start(self, Message message)
     cpdef bint take(self, bytes piece) except -1
+    cdef Reply _too_many_fields(self)
     cpdef object refuse(self, Reply reply)
     cpdef object shed(self)
     cpdef Reply finish(self, Py_ssize_t copies)

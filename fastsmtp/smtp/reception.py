@@ -110,14 +110,18 @@ class Reception:
         if message.header_complete or not self._parser.header_complete:
             return False
         # What plugins cannot see of a header nobody else shall see, either: a forged field would be out of their reach.
-        if self._parser.header_cut:
-            self.refuse(HEADER_TOO_BIG)
-            return False
+        excess = HEADER_TOO_BIG if self._parser.header_cut else self._too_many_fields()
         message.header_complete = True
-        if message.header.has_more_fields(self._options.header_fields):
-            self.refuse(TOO_MANY_FIELDS)
-            return False
-        return True
+        if excess is None:
+            return True
+        if not message.header.begins():
+            message.begin_body()
+            return True
+        self.refuse(excess)
+        return False
+
+    def _too_many_fields(self) -> Reply | None:
+        return TOO_MANY_FIELDS if self.message.header.has_more_fields(self._options.header_fields) else None
 
     def refuse(self, reply: Reply) -> None:
         """Read on to the true end, keep nothing, and say this then."""
@@ -136,8 +140,10 @@ class Reception:
         message.size = self._parser.size
         if (refusal := self.check()) is not None:
             return refusal
-        if not message.header_complete and message.header.has_more_fields(self._options.header_fields):
-            return TOO_MANY_FIELDS
+        if not message.header_complete and self._too_many_fields() is not None:
+            if message.header.begins():
+                return TOO_MANY_FIELDS
+            message.begin_body()
         # RFC 5321 section 6.3: with a mailbox that forwards its mail to us, we may be a part of a loop.
         if message.header.has_more(b"received", self._options.hops):
             return LOOP
