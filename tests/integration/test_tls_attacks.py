@@ -124,7 +124,8 @@ def test_only_the_true_end_ends_a_message(server: ServerProcess, record_bytes: i
         with TlsClient(server) as client:
             client.socket.sendall(ENVELOPE)
             assert [client.reply()[:3] for _ in range(3)] == ["250", "250", "354"], row.name
-            sent = row.wire + (b"" if row.open else b"QUIT\r\n")
+            # Once: behind a QUIT of its own the server may be gone before another one has left.
+            sent = row.wire if row.open or row.wire.endswith(b"QUIT\r\n") else row.wire + b"QUIT\r\n"
             for start in range(0, len(sent), record_bytes):
                 client.socket.sendall(sent[start : start + record_bytes])
             if row.open:
