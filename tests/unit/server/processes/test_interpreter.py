@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,13 @@ from fastsmtp.server.processes.interpreter import Interpreter, started_ahead
 
 
 def environment_of(process: subprocess.Popen[bytes]) -> dict[str, str]:
-    entries = Path(f"/proc/{process.pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
-    return dict(os.fsdecode(entry).split("=", 1) for entry in entries)
+    # In the midst of its exec a process has none: the kernel tells our end of it a moment before it is done.
+    deadline = time.monotonic() + 20
+    while not (raw := Path(f"/proc/{process.pid}/environ").read_bytes()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return dict(os.fsdecode(entry).split("=", 1) for entry in raw.rstrip(b"\0").split(b"\0"))
 
 
 def test_it_ends_when_nobody_needs_it() -> None:
