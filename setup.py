@@ -10,11 +10,13 @@ import os
 from pathlib import Path
 
 from Cython.Build import cythonize
+from Cython.Compiler import Errors
 from setuptools import Extension, setup
 
 GENERATED = "build/cython"
 WRITTEN_IN_CYTHON = ["-O3", "-Wall", "-Wextra"]
-AS_THEY_ARE = ["-O2", "-g0"]  # warnings are about what Cython made of it
+AS_THEY_ARE = ["-O2", "-g0", "-w"]  # warnings are about what Cython made of it
+Errors.LEVEL = 2  # below are critical sections, of a Python without a GIL, in what Cython writes for dataclasses
 COMPILE = os.environ.get("FASTSMTP_COMPILE", "1")
 
 
@@ -49,7 +51,8 @@ setup(
         build_dir=GENERATED,
         nthreads=os.cpu_count(),
         language_level=3,
-        compiler_directives={"annotation_typing": False},  # types are what the .pxd says, as everywhere else in Python
+        # Types are what the .pxd says, as everywhere else in Python.
+        compiler_directives={"annotation_typing": False, "show_performance_hints": False},
         quiet=True,
     ),
     options={"build_ext": {"parallel": os.cpu_count()}},
